@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'RED', 'SKY', 'PURPLE', 'YELLOW', 'BLACK', 'subplots', 'plot_function', 'plot_path',
-           'show_digit', 'show_digits', 'show_weights', 'gv', 'draw_steps', 'draw_autograd', 'in_jupyter', 'LivePlot']
+           'show_digit', 'show_digits', 'show_weights', 'gv', 'draw_steps', 'draw_autograd', 'table', 'in_jupyter',
+           'LivePlot']
 
 # %% ../nbs/api/plot.ipynb #40a8ec36
 import base64
@@ -104,7 +105,7 @@ def plot_function(
     ax.set(xlabel=tx, ylabel=ty, title=title)
     return ax
 
-# %% ../nbs/api/plot.ipynb #e4e05bb4
+# %% ../nbs/api/plot.ipynb #f7267902
 def plot_path(
     f,               # function of a 1-d tensor, element by element
     path,            # (steps + 1,) places of the walk, the start first
@@ -113,14 +114,15 @@ def plot_path(
     min=None, max=None,  # range of x; `None`: around the walk
     tx='x', ty='f(x)',   # what is along the axes
 ):                   # the axes
-    "Draw the places of a walk on the curve of `f`. Raises `ValueError` unless `path` is 1-d and not empty."
+    "Draw the places of a walk on the curve of `f`. Raises `ValueError` unless `path` is 1-d."
     path = torch.as_tensor(path).detach()
     if path.ndim != 1 or not len(path):
         raise ValueError(f'path has shape {tuple(path.shape)}: expected (steps + 1,), one number a step.')
     ok = path[path.isfinite()]
     r = 1.1*ok.abs().max().item() or 1.
     min, max = -r if min is None else min, r if max is None else max
-    alt = f'{title or "A walk"}: {len(path) - 1} steps on a curve, from x = {path[0]:.4g} to x = {path[-1]:.4g}'
+    alt = (f'{title or "A walk"}: {len(path) - 1} steps on a curve, '
+           f'from {tx} = {path[0]:.4g} to {tx} = {path[-1]:.4g}')
     ax = plot_function(f, tx, ty, title, min, max, ax=ax, alt=alt)
     with torch.no_grad(): y = torch.as_tensor(f(ok))
     ax.plot(ok, y, 'o-', color=RED, lw=1, ms=5, alpha=.8)
@@ -142,7 +144,7 @@ def _bare(ax, title):
     ax.spines[:].set_visible(True)
     return ax
 
-# %% ../nbs/api/plot.ipynb #2d79b8c1
+# %% ../nbs/api/plot.ipynb #83a9504a
 def show_digit(
     x,              # (28, 28) or (784,) image, ink from 0 to 1
     title=None,     # above the picture
@@ -155,34 +157,37 @@ def show_digit(
     ax = _axes(ax, (9, 9) if numbers else (2, 2), alt or f'Image of a digit: {title or "no title"}')
     ax.imshow(x, cmap='Greys', vmin=0, vmax=1)
     if numbers:
-        for (i, j), v in zip(torch.cartesian_prod(*map(torch.arange, x.shape)).tolist(), x.flatten().tolist()):
-            ax.text(j, i, f'{v*99:.0f}', ha='center', va='center', size=7, color='white' if v > .5 else 'black')
+        for i, row in enumerate(x.tolist()):
+            for j, v in enumerate(row):
+                ax.text(j, i, f'{v*99:.0f}', ha='center', va='center', size=7,
+                        color='white' if v > .5 else 'black')
     return _bare(ax, title)
 
-# %% ../nbs/api/plot.ipynb #efe3df63
+# %% ../nbs/api/plot.ipynb #ab8bc804
 def show_digits(
-    xs,           # (n, 28, 28) or (n, 784) images
+    xs,           # n images, (28, 28) or (784,) each
     titles=None,  # n texts
     ncols=10,     # images in a row
     alt=None,     # alternative text
 ):                # the axes, an array of n
     "Draw several images in rows. Raises `ValueError` unless there are as many titles as images."
-    xs = torch.as_tensor(xs)
     n = len(xs)
-    titles = [None]*n if titles is None else list(map(str, titles))
+    titles = ['']*n if titles is None else list(map(str, titles))
     if not n or len(titles) != n:
-        raise ValueError(f'{n} images and {len(titles)} titles: expected at least one image and as many titles.')
+        raise ValueError(f'{n} images and {len(titles)} titles: '
+                         'expected at least one image and as many titles.')
     ncols = min(ncols, n)
     nrows = -(-n//ncols)
-    fig, axs = subplots(nrows, ncols, figsize=(ncols*1., nrows*(1.3 if any(titles) else 1.)), squeeze=False,
-                        alt=alt or f'{n} images of digits' + (f': {", ".join(titles)}' if any(titles) else ''))
+    words = f': {", ".join(titles)}' if any(titles) else ''
+    fig, axs = subplots(nrows, ncols, figsize=(ncols, nrows*(1.3 if words else 1)), squeeze=False,
+                        alt=alt or f'{n} images of digits{words}')
     for ax, x, t in zip(axs.flat, xs, titles):
         show_digit(x, ax=ax)
         if t: ax.set_title(t, size=9)
     for ax in axs.flat[n:]: ax.set_axis_off()
     return axs.flat[:n]
 
-# %% ../nbs/api/plot.ipynb #40d5065a
+# %% ../nbs/api/plot.ipynb #4f6e194e
 def show_weights(
     w,           # (28, 28), (784,) or (784, 1) weights
     title=None,  # above the picture
@@ -190,7 +195,10 @@ def show_weights(
     limit=None,  # weight of the darkest colours; `None`: the largest of `w`
     alt=None,    # alternative text
 ):               # the axes
-    "Draw weights in red (negative) and blue (positive), centred on zero. Raises `ValueError` for another shape."
+    """Draw weights in red (negative) and blue (positive), centred on zero.
+
+    Raises `ValueError` for another shape.
+    """
     w = torch.as_tensor(w).detach()
     w = _image(w.squeeze(-1) if w.ndim == 2 and w.shape[-1] == 1 else w, 'w')
     limit = limit or w.abs().max().item() or 1.
@@ -221,7 +229,7 @@ def _columns(edges):
             if (a, b) not in back: column[b] = max(column[b], column[a] + 1)
     return column, back
 
-# %% ../nbs/api/plot.ipynb #06a63f9c
+# %% ../nbs/api/plot.ipynb #ed55f02d
 def _places(column):
     "(x, y) of each node: its column, and the rows of a column spread around the middle."
     rows = {c: [n for n in column if column[n] == c] for c in set(column.values())}
@@ -232,21 +240,23 @@ def _draw_graph(edges, labels=None, title=None, alt=None):
     column, back = _columns(edges)
     at, labels = _places(column), labels or {}
     (width, height) = max(x for x, _ in at.values()) + 1, 1 + 2*max(y for _, y in at.values())
-    ax = _axes(None, (1.7*width, 1.1*height + (.7 if back else .3)), alt)
+    ax = _axes(None, (1.7*width, 1.1*height + (.8 if back else .3)), alt)
     for a, b, text in edges:
         (x0, y0), (x1, y1) = at[a], at[b]
-        bend = 'arc3,rad=-.45' if (a, b) in back and x0 != x1 else 'arc3'
+        loops = (a, b) in back
+        bend = f'arc3,rad={.75/max(abs(x0 - x1), 1)}' if loops else 'arc3'
         ax.annotate('', (x1, y1), (x0, y0), arrowprops=dict(
-            arrowstyle='-|>', color='0.35', connectionstyle=bend, shrinkA=24, shrinkB=30 if bend == 'arc3' else 22))
-        if text: ax.text((x0 + x1)/2, (y0 + y1)/2 + (.55 if (a, b) in back else .12), text, ha='center')
+            arrowstyle='-|>', color='0.35', connectionstyle=bend,
+            shrinkA=22, shrinkB=22 if loops else 32))
+        if text: ax.text((x0 + x1)/2, (y0 + y1)/2 + (.65 if loops else .12), text, ha='center')
     for n, (x, y) in at.items():
         ax.text(x, y, labels.get(n, n), ha='center', va='center', size=10,
                 bbox=dict(boxstyle='round,pad=.5', fc='white', ec=BLUE, lw=1.5))
-    ax.set(xlim=(-.5, width - .5), ylim=(-height/2, height/2 + (.35 if back else 0)), title=title)
+    ax.set(xlim=(-.5, width - .5), ylim=(-height/2, height/2 + (.5 if back else 0)), title=title)
     ax.set_axis_off()
     return ax
 
-# %% ../nbs/api/plot.ipynb #a7c0c1e0
+# %% ../nbs/api/plot.ipynb #69d8372e
 def gv(
     dot: str,    # chains such as 'a->b->c; c->a[label=again]'
     title=None,  # above the picture
@@ -259,16 +269,18 @@ def gv(
         label = re.search(r'label="?([^"\],]*)', attrs)
         names = [n.strip().strip('"') for n in chain.split('->')]
         edges += [(a, b, label and label[1].strip()) for a, b in zip(names, names[1:])]
-    if not edges: raise ValueError(f"{dot!r} has no edge: expected something such as 'a->b->c; c->a[label=again]'.")
+    if not edges:
+        raise ValueError(f"{dot!r} has no edge: expected something such as 'a->b; b->a[label=again]'.")
     words = ', '.join(f'{a} to {b}' + (f' ({t})' if t else '') for a, b, t in edges)
     return _draw_graph(edges, title=title, alt=alt or f'Boxes joined by arrows: {words}')
 
-# %% ../nbs/api/plot.ipynb #2f314854
+# %% ../nbs/api/plot.ipynb #fc463089
 def draw_steps(
     title='Gradient descent in seven steps',  # above the picture
 ):  # the axes
     "Draw initialise, predict, loss, gradient, step, repeat, stop."
-    return gv('1 initialise->2 predict->3 loss->4 gradient->5 step->7 stop; 5 step->2 predict[label=6 repeat]', title,
+    return gv('1 initialise->2 predict->3 loss->4 gradient->5 step->7 stop;'
+              '5 step->2 predict[label=6 repeat]', title,
               alt='The seven steps in a row: 1 initialise, 2 predict, 3 loss, 4 gradient, 5 step, 7 stop; '
                   'an arrow named 6 repeat goes from 5 step back to 2 predict')
 
@@ -295,15 +307,31 @@ def draw_autograd(
     words = ', '.join(' '.join(f'{names[a]} to {names[b]}'.split()) for a, b, _ in reversed(edges))
     return _draw_graph(edges[::-1], names, title, f'Recorded graph: {words}')
 
+# %% ../nbs/api/plot.ipynb #9f5b4b84
+def _cell(v):
+    if isinstance(v, torch.Tensor): v = v.item()
+    return f'{v:.4g}' if isinstance(v, float) else str(v).replace('|', '\\|')
+
+# %% ../nbs/api/plot.ipynb #d4777912
+def table(**columns):  # name = list or 1-d tensor; `_` in a name becomes a space
+    "A table, with floats to four figures. Raises `ValueError` unless all columns are of one length."
+    from IPython.display import Markdown
+    sizes = {k: len(v) for k, v in columns.items()}
+    if len(set(sizes.values())) != 1:
+        raise ValueError(f'columns of lengths {sizes}: expected at least one column, all of one length.')
+    row = lambda cells: '| ' + ' | '.join(cells) + ' |'
+    lines = [row(_cell(k.replace('_', ' ')) for k in columns), row('--:' for _ in columns)]
+    return Markdown('\n'.join(lines + [row(map(_cell, r)) for r in zip(*columns.values())]))
+
 # %% ../nbs/api/plot.ipynb #cb5794df
 def in_jupyter() -> bool:
     "Does this run in a Jupyter kernel?"
     from IPython import get_ipython
     return type(get_ipython()).__name__ == 'ZMQInteractiveShell'
 
-# %% ../nbs/api/plot.ipynb #4f305da8
+# %% ../nbs/api/plot.ipynb #ce762dad
 class LivePlot:
-    "A figure that is drawn again in place, for use inside a loop: `update` after each round, `close` after the last."
+    "A figure drawn again in place, inside a loop: `update` after each round, `close` after the last."
     def __init__(self,
         draw,     # function of axes and of what `update` is given, which draws on the axes
         alt=None  # alternative text
