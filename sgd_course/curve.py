@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['roller_coaster', 'quadratic', 'mse', 'plot_fit', 'Fit', 'fit', 'standardize']
 
-# %% ../nbs/05_seven_steps.ipynb #e531327c
+# %% ../nbs/05_seven_steps.ipynb #dc79aa8c
 from typing import NamedTuple
 
 import torch
 
-from .descent import check_lr, step
+from .descent import check_lr, check_steps, step
 from .plot import BLUE, RED, subplots
 
 # %% ../nbs/05_seven_steps.ipynb #60c0afe7
@@ -64,7 +64,7 @@ class Fit(NamedTuple):
     params: torch.Tensor  # parameters after the last step
     losses: torch.Tensor  # (steps + 1,) loss before each step, and after the last
 
-# %% ../nbs/05_seven_steps.ipynb #ba82df25
+# %% ../nbs/05_seven_steps.ipynb #37d62a34
 def fit(
     f,                     # function of x and params that gives predictions
     x: torch.Tensor,       # (n, ...) inputs
@@ -78,9 +78,7 @@ def fit(
 
     Raises `TypeError` or `ValueError` for a rate, number of steps or parameters that cannot be.
     """
-    check_lr(lr)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ValueError(f'steps is {steps!r}: expected a whole number, 0 or more.')
+    check_lr(lr), check_steps(steps)
     if not isinstance(params, torch.Tensor) or not params.is_floating_point():
         raise TypeError(f'params is {params!r}: expected a tensor of floating point numbers.')
     params = params.detach().clone().requires_grad_()

@@ -307,10 +307,11 @@ def draw_autograd(
     words = ', '.join(' '.join(f'{names[a]} to {names[b]}'.split()) for a, b, _ in reversed(edges))
     return _draw_graph(edges[::-1], names, title, f'Recorded graph: {words}')
 
-# %% ../nbs/api/plot.ipynb #9f5b4b84
+# %% ../nbs/api/plot.ipynb #a56f855b
 def _cell(v):
     if isinstance(v, torch.Tensor): v = v.item()
-    return f'{v:.4g}' if isinstance(v, float) else str(v).replace('|', '\\|')
+    if not isinstance(v, float): return str(v).replace('|', '\\|')
+    return f'{v:.0f}' if 1e4 <= abs(v) < 1e6 else f'{v:.4g}'
 
 # %% ../nbs/api/plot.ipynb #d4777912
 def table(**columns):  # name = list or 1-d tensor; `_` in a name becomes a space
