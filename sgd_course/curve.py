@@ -23,28 +23,29 @@ def roller_coaster(
     speed = torch.randn(20, generator=g)*3 + 0.75*(time - 9.5)**2 + 1
     return time, speed, torch.randn(3, generator=g)
 
-# %% ../nbs/05_seven_steps.ipynb #f32d811d
+# %% ../nbs/05_seven_steps.ipynb #66ce4181
 def quadratic(
     t: torch.Tensor,       # (n,) times
     params: torch.Tensor,  # (3,) a, b and c
 ) -> torch.Tensor:         # (n,) a*t**2 + b*t + c
     "A parabola. Raises `ValueError` unless there are three parameters."
-    if params.shape != (3,): raise ValueError(f'params has shape {tuple(params.shape)}: expected (3,).')
+    if params.shape != (3,):
+        raise ValueError(f'params has shape {tuple(params.shape)}: expected (3,).')
     a, b, c = params
     return a*t**2 + b*t + c
 
-# %% ../nbs/05_seven_steps.ipynb #a2d9099a
+# %% ../nbs/05_seven_steps.ipynb #d3654303
 def mse(
     preds: torch.Tensor,    # predictions
     targets: torch.Tensor,  # what was measured, in the same shape
 ) -> torch.Tensor:          # one number, in the unit of the targets squared
     "Mean squared error. Raises `ValueError` unless the shapes are the same and not empty."
     if preds.shape != targets.shape or not targets.numel():
-        raise ValueError(f'preds has shape {tuple(preds.shape)} and targets {tuple(targets.shape)}: '
+        raise ValueError(f'preds have shape {tuple(preds.shape)}, targets {tuple(targets.shape)}: '
                          'expected the same shape, and at least one number.')
     return ((preds - targets)**2).mean()
 
-# %% ../nbs/05_seven_steps.ipynb #c6cd1226
+# %% ../nbs/05_seven_steps.ipynb #090af5d6
 def plot_fit(
     t, y,        # (n,) times and measurements
     preds,       # (n,) predictions
@@ -52,17 +53,19 @@ def plot_fit(
     ax=None,     # axes to draw on; `None`: a new figure
 ):               # the axes
     "Draw measurements as dots and predictions as a line."
-    if ax is None: ax = subplots(figsize=(5, 3), alt=f'{title}: measurements as dots, predictions as a line')[1]
+    alt = f'{title}: measurements as dots, predictions as a line'
+    if ax is None: ax = subplots(figsize=(5, 3), alt=alt)[1]
     ax.plot(t, y, 'o', color=BLUE, label='measured')
     ax.plot(t, preds.detach(), '-', color=RED, label='predicted')
     ax.set(title=title, xlabel='time (s)', ylabel='speed (m/s)')
+    ax.legend()
     return ax
 
-# %% ../nbs/05_seven_steps.ipynb #61421a26
+# %% ../nbs/05_seven_steps.ipynb #937d3992
 class Fit(NamedTuple):
     "What a fit came to."
     params: torch.Tensor  # parameters after the last step
-    losses: torch.Tensor  # (steps + 1,) loss before each step, and after the last
+    losses: torch.Tensor  # (steps taken + 1,) loss before each step, and after the last
 
 # %% ../nbs/05_seven_steps.ipynb #37d62a34
 def fit(
@@ -90,11 +93,14 @@ def fit(
         if not losses[-1].isfinite(): break
     return Fit(params.detach(), torch.stack(losses).detach())
 
-# %% ../nbs/05_seven_steps.ipynb #35bf97fd
+# %% ../nbs/05_seven_steps.ipynb #07c7b989
 def standardize(
     x: torch.Tensor,  # (n,) or (n, features)
-) -> torch.Tensor:    # the same shape, mean 0 and standard deviation 1 along the first dimension
-    "Subtract the mean, divide by the standard deviation. Raises `ValueError` if a column does not vary."
-    std = x.std(0, correction=0)
-    if not (std > 0).all(): raise ValueError(f'x has standard deviation {std}: expected values that differ.')
-    return (x - x.mean(0))/std
+    like=None,        # take mean and standard deviation of these; `None`: of x
+) -> torch.Tensor:    # the shape of x
+    "Subtract the mean, divide by the standard deviation. Raises `ValueError` if that is 0."
+    like = x if like is None else like
+    std = like.std(0, correction=0)
+    if not (std > 0).all():
+        raise ValueError(f'the standard deviation is {std.tolist()}: expected values that differ.')
+    return (x - like.mean(0))/std

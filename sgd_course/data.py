@@ -26,7 +26,7 @@ class Digits(NamedTuple):
     valid_x: torch.Tensor  # (m, 28, 28), as train_x: digits written by other people
     valid_y: torch.Tensor  # (m,), as train_y
 
-# %% ../nbs/api/data.ipynb #e23fce7b
+# %% ../nbs/api/data.ipynb #62f86671
 _BUNDLE = Path(files('sgd_course')/'threes_and_sevens.npz')
 _SHA256 = 'b7b0ffb1ca6a42a33a9334991cc7b74dfe4185c9ee4c5fd670c0c6c502fe01a5'
 
@@ -39,19 +39,20 @@ def _sha256(arrays):
     return h.hexdigest()
 
 def _select(y, a, b):
-    "Where digits `a` and `b` are in the labels `y`, in the order of a sorted folder, and labels 1 and 0."
+    "Where `a` and `b` are in the labels `y`, in the order of a sorted folder; labels 1 and 0."
     index = [np.array(sorted(np.flatnonzero(y == d), key=str), dtype=np.int64) for d in (a, b)]
     return np.concatenate(index), np.repeat(np.array([1, 0], np.uint8), [len(i) for i in index])
 
-# %% ../nbs/api/data.ipynb #385e30b2
+# %% ../nbs/api/data.ipynb #f5af4771
 def _load(path):
     "The arrays of a bundle, or an error that says what is wrong with it."
     mend = 'Install the package again, with pip install --force-reinstall --no-deps.'
-    if not path.exists(): raise FileNotFoundError(f'The digits are missing: there is no {path}. {mend}')
+    if not path.exists():
+        raise FileNotFoundError(f'The digits are missing: there is no {path}. {mend}')
     try:
         with np.load(path, allow_pickle=False) as z: arrays = {k: z[k] for k in z.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as e:
-        raise ValueError(f'{path} cannot be read ({e}): it is damaged or incomplete. {mend}') from None
+        raise ValueError(f'{path} is damaged or incomplete ({e}). {mend}') from None
     found = _sha256(arrays)
     if found != _SHA256:
         raise ValueError(f'{path} is damaged: SHA-256 {found}, expected {_SHA256}. {mend}')
@@ -78,13 +79,13 @@ def _cache(): return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cach
 
 def _count(root): return sum(1 for _ in Path(root).glob('*/*/*.png'))
 
-# %% ../nbs/api/data.ipynb #2d03e932
+# %% ../nbs/api/data.ipynb #d786fb65
 def mnist_sample(
     dest: str|Path|None=None,  # folder to make; `None`: one in the user's cache
 ) -> Path:                     # the folder, with train/3, train/7, valid/3 and valid/7 in it
-    """Write the 3s and 7s as PNG files, as fastai's MNIST_SAMPLE has them; a finished folder is used again.
+    """Write the 3s and 7s as PNGs, as fastai's MNIST_SAMPLE has them, or use a finished folder.
 
-    Raises `FileExistsError` if `dest` exists and is not such a folder, `OSError` if it cannot be written.
+    Raises `FileExistsError` if `dest` exists and is no such folder, `OSError` if that fails.
     """
     from PIL import Image
     dest = Path(dest) if dest is not None else _cache()/'mnist_sample'
@@ -92,8 +93,8 @@ def mnist_sample(
     n = len(d['train_y']) + len(d['valid_y'])
     if dest.exists():
         if dest.is_dir() and _count(dest) == n: return dest
-        raise FileExistsError(f'{dest} exists, but is not a folder with the {n} pictures. '
-                              'Give the name of a folder that does not exist yet, or remove that one.')
+        raise FileExistsError(f'{dest} exists, but is not a folder with the {n} pictures: '
+                              'expected a name that does not exist yet. Or remove that one.')
     dest.parent.mkdir(parents=True, exist_ok=True)
     # written beside `dest` and renamed when complete: a broken run leaves no half of a data set
     with tempfile.TemporaryDirectory(dir=dest.parent) as tmp:
@@ -106,7 +107,7 @@ def mnist_sample(
         root.rename(dest)
     return dest
 
-# %% ../nbs/api/data.ipynb #7740fe3c
+# %% ../nbs/api/data.ipynb #11b3f396
 _FILES = [f'{s}-{k}-ubyte.gz' for s in ('train', 't10k') for k in ('images-idx3', 'labels-idx1')]
 
 def _mnist(root, train):
@@ -116,14 +117,15 @@ def _mnist(root, train):
     try: ds = MNIST(root, train=train, download=True)
     except (OSError, RuntimeError) as e:
         raise FileNotFoundError(
-            f'MNIST is not in {raw} and could not be downloaded ({e}). Connect to a network and try again, or put '
-            f'{", ".join(_FILES)} there, unpacked, from a machine that has them. '
+            f'MNIST is not in {raw} and could not be downloaded ({e}). Connect to a network '
+            f'and try again, or put {", ".join(_FILES)} there, unpacked with gunzip, '
+            'from a machine that has them. '
             'The 3s and 7s need neither: threes_and_sevens().') from None
     except (ValueError, AssertionError, EOFError) as e:
-        raise ValueError(f'A file in {raw} is damaged ({e}). Remove that folder and call again.') from None
+        raise ValueError(f'A file in {raw} is damaged ({e}). Remove the folder, call again.') from None
     return ds.data.numpy(), ds.targets.numpy()
 
-# %% ../nbs/api/data.ipynb #f8c4fbe6
+# %% ../nbs/api/data.ipynb #3ef97011
 def digits(
     a: int,                    # the digit with label 1
     b: int,                    # the digit with label 0
@@ -131,10 +133,11 @@ def digits(
 ) -> Digits:
     """Two digits of MNIST, in the form and order of `threes_and_sevens`. Needs torchvision.
 
-    Raises `ValueError` for anything but two different digits, `FileNotFoundError` without files and network.
+    Raises `ValueError` unless they are two digits, `FileNotFoundError` without files and network.
     """
     if not (a in range(10) and b in range(10)) or a == b:
-        raise ValueError(f'digits({a!r}, {b!r}): expected two different digits from 0 to 9, such as digits(4, 9).')
+        raise ValueError(f'digits({a!r}, {b!r}): expected two different digits from 0 to 9, '
+                         'such as digits(4, 9).')
     root = Path(root) if root is not None else _cache()
     out = []
     for train in (True, False):

@@ -5,32 +5,34 @@
 # %% auto #0
 __all__ = ['check_lr', 'check_steps', 'step', 'descend', 'plot_descent', 'steps_to_converge', 'curvature', 'regime']
 
-# %% ../nbs/04_learning_rate.ipynb #0ef58abb
+# %% ../nbs/04_learning_rate.ipynb #33d4ab39
 import math
 
 import torch
 
-from .gradients import _point
+from .gradients import check_point, check_value
 from .plot import BLUE, plot_path, subplots
 
-# %% ../nbs/04_learning_rate.ipynb #9312c4f7
+# %% ../nbs/04_learning_rate.ipynb #699d66b4
 def check_lr(
-    lr,              # a learning rate, or a 1-d tensor or list of them
-) -> torch.Tensor:   # the rates as a tensor of 64-bit floats, of shape () or (k,)
-    "Check learning rates. Raises `TypeError` unless they are numbers, `ValueError` unless finite and > 0."
-    wanted = 'expected a finite number greater than 0, such as 0.1, or a list of them.'
+    lr,              # a learning rate
+    many=False,      # or a 1-d tensor or list of them
+) -> torch.Tensor:   # as 64-bit floats, of shape (), or (k,) for k rates
+    "Raises `TypeError` unless `lr` is a number, `ValueError` unless it is finite and > 0."
+    wanted = 'expected a finite number greater than 0, such as 0.1' + ', or a list of them'*many
     try: rates = torch.as_tensor(lr, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError): raise TypeError(f'lr is {lr!r}: {wanted}') from None
-    if rates.ndim > 1 or not rates.numel() or not (rates.isfinite() & (rates > 0)).all():
+    except (TypeError, ValueError, RuntimeError): rates = None
+    if rates is None or isinstance(lr, bool): raise TypeError(f'lr is {lr!r}: {wanted}')
+    if rates.ndim > many or not rates.numel() or not (rates.isfinite() & (rates > 0)).all():
         raise ValueError(f'lr is {lr!r}: {wanted}')
     return rates
 
 def check_steps(steps):  # a whole number, 0 or more
-    "Check a number of steps. Raises `ValueError` for anything else."
+    "Raises `ValueError` for anything else."
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise ValueError(f'steps is {steps!r}: expected a whole number, 0 or more.')
 
-# %% ../nbs/04_learning_rate.ipynb #593e4244
+# %% ../nbs/04_learning_rate.ipynb #fd923013
 def step(
     w: torch.Tensor,  # weights, any shape, a leaf that requires grad and has one
     lr: float,        # learning rate, > 0
@@ -38,14 +40,16 @@ def step(
     "One step of gradient descent; clears the gradient. Raises `ValueError` if there is none."
     lr = check_lr(lr).item()
     if not isinstance(w, torch.Tensor) or not w.requires_grad:
-        raise ValueError(f'w is {w!r}: expected a tensor that requires grad; call w.requires_grad_() first.')
+        raise ValueError(f'w is {w!r}: expected a tensor that requires grad; '
+                         'call w.requires_grad_() first.')
     if w.grad is None:
-        raise ValueError('w has no gradient: call backward() on a loss computed from w before each step.')
+        raise ValueError('w has no gradient: expected one; '
+                         'call backward() on a loss computed from w before each step.')
     with torch.no_grad(): w -= lr*w.grad
     w.grad = None
     return w
 
-# %% ../nbs/04_learning_rate.ipynb #db41463c
+# %% ../nbs/04_learning_rate.ipynb #09ee0a6b
 def descend(
     f,            # function of a tensor of the shape of x that gives one number
     x,            # start: a number, or a tensor of floating point numbers of any shape
@@ -54,20 +58,21 @@ def descend(
 ) -> torch.Tensor:  # places, (steps + 1, *x.shape), or (steps + 1, k, *x.shape) for k rates
     """Gradient descent on `f`: start and every place after it. Numbers are taken as 64-bit floats.
 
-    Raises `TypeError` or `ValueError` if `lr` is no rate, `steps` negative or no whole number, `x` not
-    of floating point numbers, or if `f` does not give one number.
+    Raises `TypeError` or `ValueError` if `lr` is no rate, `steps` no whole number or negative, `x`
+    not of floating point numbers, or if `f` does not give one number.
     """
     check_steps(steps)
-    rates = check_lr(lr)
+    rates = check_lr(lr, many=True)
     if isinstance(x, (int, float)): x = torch.tensor(float(x), dtype=torch.float64)
-    x = _point(f, x)
+    x = check_point(x)
+    check_value(f(x))
     grad = torch.func.vmap(torch.func.grad(f)) if rates.ndim else torch.func.grad(f)
     path = [x.expand(rates.shape + x.shape)]
     rates = rates.to(x).reshape(rates.shape + (1,)*x.ndim)
     for _ in range(steps): path.append(path[-1] - rates*grad(path[-1]))
     return torch.stack(path)
 
-# %% ../nbs/04_learning_rate.ipynb #3c633ed2
+# %% ../nbs/04_learning_rate.ipynb #cf0ac336
 def plot_descent(
     f,             # function of one number, element by element
     start: float,  # where the walk begins
@@ -78,7 +83,8 @@ def plot_descent(
     "Draw a walk on the curve of `f`, and beside it the loss after each step."
     path = descend(f, start, lr, steps)
     if axs is None:
-        alt = f'Learning rate {lr:g}: {steps} steps from {start:g} to {path[-1]:.3g}, and the loss after each'
+        alt = (f'Learning rate {lr:g}: {steps} steps from {start:g} to {path[-1]:.3g}, '
+               'and the loss after each')
         axs = subplots(1, 2, figsize=(8, 2.8), alt=alt)[1]
     plot_path(f, path, f'Where does lr = {lr:g} go?', ax=axs[0], tx='w', ty='loss')
     axs[1].plot(f(path), 'o-', color=BLUE, ms=4)
@@ -96,13 +102,14 @@ def steps_to_converge(
     close = (path - target).abs() < tol
     return torch.where(close.any(0), close.float().argmax(0).float(), math.inf)
 
-# %% ../nbs/04_learning_rate.ipynb #8d592fda
+# %% ../nbs/04_learning_rate.ipynb #f9d8d06e
 def curvature(
     f,                # function of a tensor that gives one number
     x: torch.Tensor,  # where, () or (n,)
 ) -> torch.Tensor:    # (n,) curvatures, the smallest first; (1,) for a single number
-    "Eigenvalues of the Hessian of `f` at `x`. Raises as `gradient` does."
-    x = _point(f, x)
+    "Eigenvalues of the Hessian of `f` at `x`. Raises as `check_point` and `check_value` do."
+    x = check_point(x)
+    check_value(f(x))
     n = x.numel()
     return torch.linalg.eigvalsh(torch.func.jacrev(torch.func.grad(f))(x).reshape(n, n))
 

@@ -8,11 +8,11 @@ __all__ = ['mean_absolute_error', 'root_mean_squared_error', 'nearest_centroid',
 # %% ../nbs/01_pixels.ipynb #3069aac7
 import torch
 
-# %% ../nbs/01_pixels.ipynb #2ad8a5f9
+# %% ../nbs/01_pixels.ipynb #212725f5
 def _check_pair(x, ref):
     if x.shape[-ref.ndim:] != ref.shape:
-        raise ValueError(f'x has shape {tuple(x.shape)} and ref {tuple(ref.shape)}: '
-                         'expected x to end in the shape of ref.')
+        raise ValueError(f'the images have shape {tuple(x.shape)}, what they are compared with '
+                         f'{tuple(ref.shape)}: expected the first to end in the second.')
 
 # %% ../nbs/01_pixels.ipynb #a1ade495
 def mean_absolute_error(
@@ -23,44 +23,42 @@ def mean_absolute_error(
     _check_pair(x, ref)
     return (x - ref).abs().flatten(x.ndim - ref.ndim).mean(-1)
 
-# %% ../nbs/01_pixels.ipynb #9926f34a
+# %% ../nbs/01_pixels.ipynb #1bf97182
 def root_mean_squared_error(
     x: torch.Tensor,    # one image or many, shape (..., *ref.shape)
     ref: torch.Tensor,  # the image to compare with
 ) -> torch.Tensor:      # shape (...)
-    "Root of the mean of (x - ref)**2 over the pixels. Raises `ValueError` if the shapes do not fit."
+    "Root of the mean of (x - ref)**2 over the pixels. Raises as `mean_absolute_error` does."
     _check_pair(x, ref)
     return (x - ref).pow(2).flatten(x.ndim - ref.ndim).mean(-1).sqrt()
 
-# %% ../nbs/01_pixels.ipynb #027fe612
+# %% ../nbs/01_pixels.ipynb #4faa574c
 def nearest_centroid(
     x: torch.Tensor,               # (n, ...) images
     centroids: list,               # k images, the average of each class
     distance=mean_absolute_error,  # function of images and one centroid, gives (n,)
 ) -> torch.Tensor:                 # (n,) number of the closest centroid, 0 to k - 1
-    "The class whose average is closest to each image. Raises `ValueError` for fewer than two centroids."
-    if len(centroids) < 2: raise ValueError(f'{len(centroids)} centroids: expected at least two to choose from.')
+    "The class whose average is closest. Raises `ValueError` for fewer than two centroids."
+    if len(centroids) < 2:
+        raise ValueError(f'{len(centroids)} centroids: expected at least two to choose from.')
     return torch.stack([distance(x, c) for c in centroids]).argmin(0)
 
-# %% ../nbs/01_pixels.ipynb #5da17db5
+# %% ../nbs/01_pixels.ipynb #e5fc9ef5
 def accuracy(
-    predicted: torch.Tensor,  # (n,) predicted classes
-    y: torch.Tensor,          # (n,) true classes
-) -> float:                   # share from 0 to 1
-    "Share of predictions that are right. Raises `ValueError` if the shapes differ or nothing was given."
-    if predicted.shape != y.shape or not len(y):
-        raise ValueError(f'predicted has shape {tuple(predicted.shape)} and y {tuple(y.shape)}: '
+    preds: torch.Tensor,  # (n,) predicted classes
+    y: torch.Tensor,      # (n,) true classes
+) -> float:               # share from 0 to 1
+    "Share of predictions that are right. Raises `ValueError` for other shapes, or none to count."
+    if preds.shape != y.shape or not len(y):
+        raise ValueError(f'preds have shape {tuple(preds.shape)} and y {tuple(y.shape)}: '
                          'expected the same shape, and at least one.')
-    return (predicted == y).float().mean().item()
+    return (preds == y).float().mean().item()
 
-# %% ../nbs/01_pixels.ipynb #450b3320
+# %% ../nbs/01_pixels.ipynb #45cebb5c
 def score(
-    x: torch.Tensor,  # images, (n, 784) or (n, 28, 28); or one, (784,) or (28, 28)
-    w: torch.Tensor,  # weights, one for each pixel: (784,) or (28, 28)
-) -> torch.Tensor:    # (n,) scores, or one
-    "Sum of pixel times weight. Raises `ValueError` if an image has not as many pixels as there are weights."
-    n = w.numel()
-    if x.shape[-1] == n: return (x*w.flatten()).sum(-1)
-    if x.ndim > 1 and x.shape[-2]*x.shape[-1] == n: return (x.flatten(-2)*w.flatten()).sum(-1)
-    raise ValueError(f'x has shape {tuple(x.shape)} and w {tuple(w.shape)}: expected one weight a pixel, '
-                     'such as (n, 784) and (784,).')
+    x: torch.Tensor,  # one image or many, (..., *w.shape)
+    w: torch.Tensor,  # weights, one for each pixel, such as (28, 28) or (784,)
+) -> torch.Tensor:    # (...) scores
+    "Sum of pixel times weight. Raises `ValueError` unless the shape of x ends in that of w."
+    _check_pair(x, w)
+    return (x*w).flatten(x.ndim - w.ndim).sum(-1)

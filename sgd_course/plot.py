@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'RED', 'SKY', 'PURPLE', 'YELLOW', 'BLACK', 'subplots', 'plot_function', 'plot_path',
-           'show_digit', 'show_digits', 'show_weights', 'gv', 'draw_steps', 'draw_autograd', 'table', 'in_jupyter',
-           'LivePlot']
+           'show_digit', 'show_digits', 'show_weights', 'gv', 'draw_steps', 'draw_autograd', 'table', 'show_error',
+           'in_jupyter', 'LivePlot']
 
-# %% ../nbs/api/plot.ipynb #40a8ec36
+# %% ../nbs/api/plot.ipynb #c63f23eb
 import base64
 import html
 import re
+from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 
@@ -54,11 +55,11 @@ def _png(fig):
     picture.save(small, format='png', optimize=True)
     return small.getvalue()
 
-# %% ../nbs/api/plot.ipynb #90637e79
+# %% ../nbs/api/plot.ipynb #3e0504a5
 def subplots(
     nrows=1, ncols=1,  # rows and columns of axes
     figsize=None,      # inches; `None`: 4 by 3 for each of the axes
-    alt=None,          # what the figure shows, in a sentence or two; `None`: made from titles and axes
+    alt=None,          # what the figure shows, in a sentence; `None`: made from titles and axes
     **kwargs           # for `plt.subplots`
 ):                     # figure, and its axes as `plt.subplots` gives them
     "`plt.subplots` with alternative text."
@@ -69,9 +70,9 @@ def subplots(
     _only_html()
     return fig, ax
 
-# %% ../nbs/api/plot.ipynb #1ba1fa6c
+# %% ../nbs/api/plot.ipynb #4c5206ae
 def _only_html():
-    "In Jupyter, show an `AltFigure` as HTML alone: a second copy as PNG would double each notebook."
+    "In Jupyter, show an `AltFigure` as HTML alone: a second copy as PNG would double a notebook."
     from IPython import get_ipython
     ip = get_ipython()
     if ip: ip.display_formatter.formatters['image/png'].for_type(_figure_class(), lambda fig: None)
@@ -82,7 +83,7 @@ def _axes(ax, figsize, alt):
     if getattr(ax.figure, 'alt_text', '') is None: ax.figure.alt_text = alt
     return ax
 
-# %% ../nbs/api/plot.ipynb #bfe485a0
+# %% ../nbs/api/plot.ipynb #ff5001af
 def plot_function(
     f,                 # function of a 1-d tensor that works element by element
     tx=None, ty=None,  # what is along the axes; `None`: `x` and `f(x)`
@@ -92,7 +93,7 @@ def plot_function(
     ax=None,           # axes to draw on; `None`: a new figure
     alt=None,          # alternative text; `None`: made from the labels
 ):                     # the axes
-    "Draw `f` from `min` to `max`. Raises `ValueError` if the range is empty or `f` gives another shape."
+    "Draw `f` from `min` to `max`. Raises `ValueError` for no range or if `f` changes the shape."
     if not min < max: raise ValueError(f'min={min}, max={max}: expected min < max.')
     x = torch.linspace(min, max, 201)
     y = torch.as_tensor(f(x))
@@ -105,7 +106,7 @@ def plot_function(
     ax.set(xlabel=tx, ylabel=ty, title=title)
     return ax
 
-# %% ../nbs/api/plot.ipynb #f7267902
+# %% ../nbs/api/plot.ipynb #0a1b6b7e
 def plot_path(
     f,               # function of a 1-d tensor, element by element
     path,            # (steps + 1,) places of the walk, the start first
@@ -117,7 +118,7 @@ def plot_path(
     "Draw the places of a walk on the curve of `f`. Raises `ValueError` unless `path` is 1-d."
     path = torch.as_tensor(path).detach()
     if path.ndim != 1 or not len(path):
-        raise ValueError(f'path has shape {tuple(path.shape)}: expected (steps + 1,), one number a step.')
+        raise ValueError(f'path has shape {tuple(path.shape)}: expected (steps + 1,).')
     ok = path[path.isfinite()]
     r = 1.1*ok.abs().max().item() or 1.
     min, max = -r if min is None else min, r if max is None else max
@@ -130,13 +131,13 @@ def plot_path(
     ax.annotate('start', (ok[0], y[0]), xytext=(8, 4), textcoords='offset points')
     return ax
 
-# %% ../nbs/api/plot.ipynb #5012568d
+# %% ../nbs/api/plot.ipynb #7be2b77a
 def _image(x, name):
     "`x` as one 28x28-like image, from (h, w) or from (784,)."
     x = torch.as_tensor(x).detach()
     if x.ndim == 1 and int(len(x)**.5)**2 == len(x) > 1: return x.reshape(int(len(x)**.5), -1)
     if x.ndim != 2:
-        raise ValueError(f'{name} has shape {tuple(x.shape)}: expected one image, (28, 28) or (784,).')
+        raise ValueError(f'{name} has shape {tuple(x.shape)}: expected one image, (28, 28).')
     return x
 
 def _bare(ax, title):
@@ -187,12 +188,13 @@ def show_digits(
     for ax in axs.flat[n:]: ax.set_axis_off()
     return axs.flat[:n]
 
-# %% ../nbs/api/plot.ipynb #4f6e194e
+# %% ../nbs/api/plot.ipynb #1d1f48d7
 def show_weights(
     w,           # (28, 28), (784,) or (784, 1) weights
     title=None,  # above the picture
     ax=None,     # axes to draw on; `None`: a new figure
     limit=None,  # weight of the darkest colours; `None`: the largest of `w`
+    bar=True,    # draw the scale of the colours
     alt=None,    # alternative text
 ):               # the axes
     """Draw weights in red (negative) and blue (positive), centred on zero.
@@ -205,7 +207,7 @@ def show_weights(
     ax = _axes(ax, (3.2, 2.6), alt or f'Weights as a picture, {title or "no title"}: '
                f'from {w.min():.2g} (red) over 0 (white) to {w.max():.2g} (blue)')
     shown = ax.imshow(w, cmap='RdBu', vmin=-limit, vmax=limit)
-    ax.figure.colorbar(shown, ax=ax, shrink=.8, label='weight')
+    if bar: ax.figure.colorbar(shown, ax=ax, shrink=.8, label='weight')
     return _bare(ax, title)
 
 # %% ../nbs/api/plot.ipynb #0e16f859
@@ -229,7 +231,7 @@ def _columns(edges):
             if (a, b) not in back: column[b] = max(column[b], column[a] + 1)
     return column, back
 
-# %% ../nbs/api/plot.ipynb #ed55f02d
+# %% ../nbs/api/plot.ipynb #a2bd91cd
 def _places(column):
     "(x, y) of each node: its column, and the rows of a column spread around the middle."
     rows = {c: [n for n in column if column[n] == c] for c in set(column.values())}
@@ -241,28 +243,27 @@ def _draw_graph(edges, labels=None, title=None, alt=None):
     at, labels = _places(column), labels or {}
     (width, height) = max(x for x, _ in at.values()) + 1, 1 + 2*max(y for _, y in at.values())
     ax = _axes(None, (1.7*width, 1.1*height + (.8 if back else .3)), alt)
+    box = {n: ax.text(x, y, labels.get(n, n), ha='center', va='center', size=10,
+                      bbox=dict(boxstyle='round,pad=.5', fc='white', ec=BLUE, lw=1.5)).get_bbox_patch()
+           for n, (x, y) in at.items()}
     for a, b, text in edges:
         (x0, y0), (x1, y1) = at[a], at[b]
         loops = (a, b) in back
         bend = f'arc3,rad={.75/max(abs(x0 - x1), 1)}' if loops else 'arc3'
         ax.annotate('', (x1, y1), (x0, y0), arrowprops=dict(
-            arrowstyle='-|>', color='0.35', connectionstyle=bend,
-            shrinkA=22, shrinkB=22 if loops else 32))
+            arrowstyle='-|>', color='0.35', connectionstyle=bend, patchA=box[a], patchB=box[b]))
         if text: ax.text((x0 + x1)/2, (y0 + y1)/2 + (.65 if loops else .12), text, ha='center')
-    for n, (x, y) in at.items():
-        ax.text(x, y, labels.get(n, n), ha='center', va='center', size=10,
-                bbox=dict(boxstyle='round,pad=.5', fc='white', ec=BLUE, lw=1.5))
     ax.set(xlim=(-.5, width - .5), ylim=(-height/2, height/2 + (.5 if back else 0)), title=title)
     ax.set_axis_off()
     return ax
 
-# %% ../nbs/api/plot.ipynb #69d8372e
+# %% ../nbs/api/plot.ipynb #d255bf03
 def gv(
     dot: str,    # chains such as 'a->b->c; c->a[label=again]'
     title=None,  # above the picture
     alt=None,    # alternative text; `None`: the edges in words
 ):               # the axes
-    "Draw a graph in the simplest part of the DOT language. Raises `ValueError` if there is no edge in it."
+    "Draw a graph in the simplest part of the DOT language. Raises `ValueError` without an edge."
     edges = []
     for part in filter(None, map(str.strip, dot.replace('\n', ';').split(';'))):
         chain, _, attrs = part.partition('[')
@@ -270,29 +271,29 @@ def gv(
         names = [n.strip().strip('"') for n in chain.split('->')]
         edges += [(a, b, label and label[1].strip()) for a, b in zip(names, names[1:])]
     if not edges:
-        raise ValueError(f"{dot!r} has no edge: expected something such as 'a->b; b->a[label=again]'.")
+        raise ValueError(f"{dot!r} has no edge: expected such as 'a->b; b->a[label=again]'.")
     words = ', '.join(f'{a} to {b}' + (f' ({t})' if t else '') for a, b, t in edges)
     return _draw_graph(edges, title=title, alt=alt or f'Boxes joined by arrows: {words}')
 
-# %% ../nbs/api/plot.ipynb #fc463089
+# %% ../nbs/api/plot.ipynb #93055866
 def draw_steps(
     title='Gradient descent in seven steps',  # above the picture
 ):  # the axes
     "Draw initialise, predict, loss, gradient, step, repeat, stop."
     return gv('1 initialise->2 predict->3 loss->4 gradient->5 step->7 stop;'
               '5 step->2 predict[label=6 repeat]', title,
-              alt='The seven steps in a row: 1 initialise, 2 predict, 3 loss, 4 gradient, 5 step, 7 stop; '
+              alt='In a row: 1 initialise, 2 predict, 3 loss, 4 gradient, 5 step, 7 stop; '
                   'an arrow named 6 repeat goes from 5 step back to 2 predict')
 
-# %% ../nbs/api/plot.ipynb #f1da0dba
+# %% ../nbs/api/plot.ipynb #8fedf4f2
 def draw_autograd(
     t: torch.Tensor,  # result of a computation on tensors that require grad
     title=None,       # above the picture
 ):                    # the axes
     "Draw the recorded graph that ends in `t`. Raises `ValueError` if nothing was recorded."
     if t.grad_fn is None:
-        raise ValueError('Nothing was recorded for this tensor: no tensor it was made from requires grad. '
-                         'Call requires_grad_() on the inputs before the computation.')
+        raise ValueError('Nothing was recorded for t: expected a result of what requires grad. '
+                         'Call requires_grad_() on them before the computation.')
     names, edges, todo = {t.grad_fn: t.grad_fn.name()}, [], [t.grad_fn]
     while todo:
         fn = todo.pop(0)
@@ -302,7 +303,8 @@ def draw_autograd(
             if src not in names: todo.append(src)
             leaf = getattr(src, 'variable', None)
             names[src] = src.name() if leaf is None else f'leaf\nshape {tuple(leaf.shape)}'
-    names['value'] = f'value\n{t.item():.4g}' if t.numel() == 1 else f'value\nshape {tuple(t.shape)}'
+    shown = f'{t.item():.4g}' if t.numel() == 1 else f'shape {tuple(t.shape)}'
+    names['value'] = f'value\n{shown}'
     edges.append((t.grad_fn, 'value', None))
     words = ', '.join(' '.join(f'{names[a]} to {names[b]}'.split()) for a, b, _ in reversed(edges))
     return _draw_graph(edges[::-1], names, title, f'Recorded graph: {words}')
@@ -313,16 +315,29 @@ def _cell(v):
     if not isinstance(v, float): return str(v).replace('|', '\\|')
     return f'{v:.0f}' if 1e4 <= abs(v) < 1e6 else f'{v:.4g}'
 
-# %% ../nbs/api/plot.ipynb #d4777912
+# %% ../nbs/api/plot.ipynb #46d89b14
 def table(**columns):  # name = list or 1-d tensor; `_` in a name becomes a space
-    "A table, with floats to four figures. Raises `ValueError` unless all columns are of one length."
+    "A table, with floats to four figures. Raises `ValueError` unless columns have one length."
     from IPython.display import Markdown
     sizes = {k: len(v) for k, v in columns.items()}
     if len(set(sizes.values())) != 1:
-        raise ValueError(f'columns of lengths {sizes}: expected at least one column, all of one length.')
+        raise ValueError(f'lengths are {sizes}: expected at least one column, all of one length.')
     row = lambda cells: '| ' + ' | '.join(cells) + ' |'
     lines = [row(_cell(k.replace('_', ' ')) for k in columns), row('--:' for _ in columns)]
     return Markdown('\n'.join(lines + [row(map(_cell, r)) for r in zip(*columns.values())]))
+
+# %% ../nbs/api/plot.ipynb #ec141141
+@contextmanager
+def show_error(
+    exc,          # the type of error that must come
+    contains='',  # words that must be in it
+):
+    "Show the error of the block. Raises `AssertionError` if there is none, or another one."
+    try: yield
+    except exc as e:
+        assert contains in str(e), f'expected an error with {contains!r}, but it says: {e}'
+        print(f'{type(e).__name__}: {e}')
+    else: raise AssertionError(f'expected {exc.__name__}, but nothing went wrong')
 
 # %% ../nbs/api/plot.ipynb #cb5794df
 def in_jupyter() -> bool:
@@ -330,9 +345,9 @@ def in_jupyter() -> bool:
     from IPython import get_ipython
     return type(get_ipython()).__name__ == 'ZMQInteractiveShell'
 
-# %% ../nbs/api/plot.ipynb #ce762dad
+# %% ../nbs/api/plot.ipynb #2c510016
 class LivePlot:
-    "A figure drawn again in place, inside a loop: `update` after each round, `close` after the last."
+    "A figure drawn again in place: `update` after each round of a loop, `close` after the last."
     def __init__(self,
         draw,     # function of axes and of what `update` is given, which draws on the axes
         alt=None  # alternative text

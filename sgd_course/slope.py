@@ -10,6 +10,24 @@ import math
 
 import torch
 
+# %% ../nbs/02_slope.ipynb #50267d47
+def slope(
+    f,              # function of one number that gives one number
+    x: float,       # where
+    nudge=1e-6,     # run: how far to go for the second value
+    central=False,  # go `nudge` to both sides, instead of to the right only
+) -> float:         # rise over run, in units of f per unit of x
+    """Slope of `f` at `x` by finite difference: forward, or central with `central=True`.
+
+    Raises `TypeError` or `ValueError` unless `x`, `nudge` and f(x) are single finite numbers.
+    """
+    x, nudge = _number(x, 'x'), _number(nudge, 'nudge')
+    if x + nudge == x:
+        raise ValueError(f'nudge is {nudge:g}, too small to change x = {x:g}: '
+                         'expected a small number to divide by, such as 1e-6.')
+    left, run = (x - nudge, 2*nudge) if central else (x, nudge)
+    return (_number(f(x + nudge), 'f(x)') - _number(f(left), 'f(x)'))/run
+
 # %% ../nbs/02_slope.ipynb #8f4fb616
 def _number(v, name):
     "`v` as a float if it is one finite number, else an error that says what it was."
@@ -22,19 +40,3 @@ def _number(v, name):
         raise TypeError(f'{name} is {v!r}: expected one number, such as -1.5.')
     if not math.isfinite(v): raise ValueError(f'{name} is {v}: expected a finite number.')
     return float(v)
-
-# %% ../nbs/02_slope.ipynb #7c6999f0
-def slope(
-    f,              # function of one number that gives one number
-    x: float,       # where
-    nudge=1e-6,     # run: how far to go for the second value, not 0
-    central=False,  # go `nudge` to both sides, instead of to the right only
-) -> float:         # rise over run, in units of f per unit of x
-    """Slope of `f` at `x` by finite difference: forward, or central with `central=True`.
-
-    Raises `TypeError` or `ValueError` unless `x`, `nudge` and what `f` gives are single finite numbers.
-    """
-    x, nudge = _number(x, 'x'), _number(nudge, 'nudge')
-    if nudge == 0: raise ValueError('nudge is 0: expected a small number, such as 1e-6, to divide by.')
-    lo, hi = x - nudge if central else x, x + nudge
-    return (_number(f(hi), 'f(x)') - _number(f(lo), 'f(x)'))/(hi - lo)
