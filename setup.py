@@ -16,7 +16,7 @@ setup(
     long_description_content_type="text/markdown",
     keywords=cfg["keywords"],
     author=cfg["author"],
-    license=cfg["license"],
+    license_expression=cfg["license"],
     python_requires=f">={cfg['min_python']}",
     project_urls={k: v for k, v in addresses.items() if v},
     install_requires=cfg["requirements"].split(),

@@ -1,0 +1,87 @@
+"A copy of the tree, a wheel made from it, and a new environment that has nothing but that wheel."
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parent.parent
+TESTS = REPO/'tests'
+
+
+def run(*args, ok=True, timeout=900, **kwargs):
+    "Run a program; give its result, with its output as text. Fails if it does, unless `ok=False`."
+    r = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=timeout,
+                       stdin=subprocess.DEVNULL, **kwargs)
+    assert not ok or r.returncode == 0, f'{args} ended with {r.returncode}:\n{r.stdout}\n{r.stderr}'
+    return r
+
+
+def copy_tree(dst):
+    "Copy what git would: no environments, caches, or things that builds leave."
+    left = shutil.ignore_patterns('.*', '__pycache__', '*.egg-info', 'build', 'dist', 'sgd-course')
+    return shutil.copytree(REPO, dst, ignore=left)
+
+
+def contents(folder):
+    "Every file below a folder, with its bytes."
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob('*')
+            if f.is_file() and '__pycache__' not in f.parts}
+
+
+@pytest.fixture(scope='session')
+def tree(tmp_path_factory):
+    "A copy of the working tree, in which tools can do what they like."
+    return copy_tree(tmp_path_factory.mktemp('tree')/'repo')
+
+
+@pytest.fixture(scope='session')
+def home(tmp_path_factory):
+    "The home of a user who has no settings and no cache."
+    return tmp_path_factory.mktemp('home')
+
+
+def offline_env(home, folder):
+    "Environment variables without a network; tries are written to a file in `folder`."
+    own = 'JUPYTER', 'XDG_', 'PYTHON', 'MPL'
+    env = {k: v for k, v in os.environ.items() if not k.startswith(own)}
+    return env | dict(HOME=str(home), PYTHONPATH=str(TESTS/'no_network'),
+                      PYTHONDONTWRITEBYTECODE='1', NETWORK_TRIES=str(folder/'network_tries'))
+
+
+@pytest.fixture
+def offline(home, tmp_path_factory):
+    return offline_env(home, tmp_path_factory.mktemp('offline'))
+
+
+def network_tries(env):
+    "What a program tried to reach, one try a line."
+    f = Path(env['NETWORK_TRIES'])
+    return f.read_text() if f.exists() else ''
+
+
+@pytest.fixture(scope='session')
+def wheel(tree, tmp_path_factory):
+    "The wheel, built without a network."
+    out = tmp_path_factory.mktemp('wheel')
+    run(sys.executable, '-m', 'pip', 'wheel', tree, '-w', out, '--no-deps', '--no-index',
+        '--no-build-isolation', cwd=out)
+    return next(out.glob('*.whl'))
+
+
+@pytest.fixture(scope='session')
+def installed(wheel, tmp_path_factory):
+    "The bin folder of a new environment with the wheel; requirements come from the running one."
+    root = tmp_path_factory.mktemp('installed')/'env'
+    venv.create(root, with_pip=True)
+    paths = sysconfig.get_paths(vars=dict(base=str(root), platbase=str(root)))
+    # a line of a .pth file adds a folder, but not what .pth files in it add: no editable install
+    running = [p for p in sys.path if Path(p).name in ('site-packages', 'dist-packages')]
+    Path(paths['purelib'], 'requirements.pth').write_text('\n'.join(running) + '\n')
+    bin = Path(paths['scripts'])
+    run(bin/'python', '-m', 'pip', 'install', '--no-deps', '--no-index', wheel)
+    return bin

@@ -1,0 +1,217 @@
+"Bad input: the error has the right type, and says what was given and what was expected."
+import math
+import warnings
+
+import pytest
+import torch
+from torch import tensor
+
+from sgd_course import all as c
+
+nan, inf = math.nan, math.inf
+each = pytest.mark.parametrize
+square = lambda x: (x**2).sum()
+t = tensor([0., 1., 2.])
+images = torch.rand(8, 784, generator=torch.Generator().manual_seed(42))
+labels = tensor([[1.], [0.]]*4)
+scores, none = torch.zeros(8, 1), torch.zeros(0, 1)
+
+
+def fails(call, error, *words):
+    "The call raises this error, with these words in it, and does not even begin with a warning."
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        with pytest.raises(error) as e: call()
+    for word in words: assert word in str(e.value)
+
+
+def named(**calls):
+    "Parameters of a test, each with the name of what it calls."
+    return [pytest.param(call, id=name) for name, call in calls.items()]
+
+
+def with_grad():
+    w = tensor([1., 2.]).requires_grad_()
+    square(w).backward()
+    return w
+
+
+def linear():
+    "A linear model, and its optimizer."
+    params = [torch.zeros(784, 1).requires_grad_(), torch.zeros(1).requires_grad_()]
+    return lambda xb: c.linear1(xb, *params), c.BasicOptim(params, 1.)
+
+
+def digits(x=images, y=labels, valid_y=labels): return c.Digits(x, y, images, valid_y)
+
+
+def fit(lr=.1, steps=1, params=torch.zeros(3), y=t, **kwargs):
+    return c.fit(c.quadratic, t, y, params, lr, steps, **kwargs)
+
+
+def train_epoch(x=images, y=labels, **kwargs): return c.train_epoch(*linear(), x, y, **kwargs)
+
+
+# --- learning rates and counts
+
+@each('lr, error', [(0, ValueError), (-.1, ValueError), (nan, ValueError), (inf, ValueError),
+                    ([], ValueError), ([.1, -1.], ValueError),
+                    ('0.1', TypeError), (None, TypeError), (True, TypeError)])
+@each('call', named(
+    step=lambda lr: c.step(with_grad(), lr),
+    descend=lambda lr: c.descend(square, 1., lr, 2),
+    plot_descent=lambda lr: c.plot_descent(lambda x: x**2, 1., lr),
+    fit=fit,
+    regime=lambda lr: c.regime(lr, 2.),
+    BasicOptim=lambda lr: c.BasicOptim([with_grad()], lr),
+    sweep=lambda lr: c.sweep(lr, 1, digits())))
+def test_learning_rate(call, lr, error):
+    fails(lambda: call(lr), error, 'lr is', repr(lr), 'expected')
+
+
+@each('n', [-1, 1.5, '3', None])
+@each('call, what', [(lambda n: c.descend(square, 1., .1, n), 'steps'),
+                     (lambda n: fit(steps=n), 'steps'),
+                     (lambda n: c.train(*linear(), digits(), epochs=n), 'epochs'),
+                     (lambda n: c.sweep([.1, 1.], n, digits()), 'epochs')],
+      ids=['descend', 'fit', 'train', 'sweep'])
+def test_number_of_steps(call, what, n):
+    fails(lambda: call(n), (ValueError, TypeError), f'{what} is', repr(n), 'expected')
+
+
+@each('call, given', [(lambda: c.train(*linear(), digits(), epochs=0), 'epochs is 0'),
+                      (lambda: train_epoch(bs=0), 'bs=0'), (lambda: train_epoch(bs=-1), 'bs=-1')])
+def test_none_at_all(call, given):
+    fails(call, ValueError, given, 'expected')
+
+
+# --- where, and of what function
+
+@each('x, given', [(tensor([1, 2]), 'torch.int64'), (tensor([True]), 'torch.bool'),
+                   ([1., 2.], '[1.0, 2.0]'), ('x', "'x'"), (None, 'None')])
+@each('call', named(
+    gradient=lambda x: c.gradient(square, x),
+    numerical_gradient=lambda x: c.numerical_gradient(square, x),
+    partial_derivative=lambda x: c.partial_derivative(square, x, 0),
+    curvature=lambda x: c.curvature(square, x),
+    descend=lambda x: c.descend(square, x, .1, 2),
+    slope=lambda x: c.slope(lambda v: v**2, x)))
+def test_not_a_point(call, x, given):
+    fails(lambda: call(x), TypeError, 'x is', given, 'expected')
+
+
+@each('w', [tensor([1, 2]), [1., 2.], None], ids=str)
+def test_not_parameters(w):
+    fails(lambda: fit(params=w), TypeError, 'params is', str(w), 'expected')
+    fails(lambda: c.step(w, .1), (TypeError, ValueError), 'w is', str(w), 'expected')
+
+
+def test_nothing_to_step_with():
+    fails(lambda: c.step(tensor([1.]), .1), ValueError, 'expected', 'requires_grad_()')
+    w = tensor([1.]).requires_grad_()
+    fails(lambda: c.step(w, .1), ValueError, 'no gradient', 'backward()')
+    fails(lambda: c.BasicOptim([], .1), ValueError, 'params', 'expected')
+    fails(lambda: c.BasicOptim([torch.zeros(3)], .1), ValueError, 'expected', 'requires_grad_()')
+
+
+@each('f, given', [(lambda x: x**2, 'shape (3,)'), (lambda x: square(x)[None], 'shape (1,)'),
+                   (lambda x: 3., '3.0'), (lambda x: None, 'None')],
+      ids=['vector', 'list of one', 'float', 'None'])
+@each('call', named(
+    gradient=lambda f: c.gradient(f, t),
+    numerical_gradient=lambda f: c.numerical_gradient(f, t),
+    partial_derivative=lambda f: c.partial_derivative(f, t, 0),
+    curvature=lambda f: c.curvature(f, t),
+    descend=lambda f: c.descend(f, t, .1, 2),
+    descend_many=lambda f: c.descend(f, t, [.1, .2], 2),
+    fit=lambda f: fit(loss_func=lambda preds, targets: f(preds - targets))))
+def test_function_that_gives_no_number(call, f, given):
+    fails(lambda: call(f), ValueError, given, 'expected one number')
+
+
+def test_slope():
+    fails(lambda: c.slope(lambda x: tensor([x, x]), 1.), TypeError, 'shape (2,)', 'expected one')
+    fails(lambda: c.slope(lambda x: None, 1.), TypeError, 'None', 'expected one number')
+    fails(lambda: c.slope(lambda x: nan, 1.), ValueError, 'nan', 'expected a finite number')
+    for nudge in 0, nan, 'small':
+        fails(lambda: c.slope(abs, 1., nudge), (ValueError, TypeError), 'nudge is', 'expected')
+
+
+def test_gradient():
+    fails(lambda: c.gradient(lambda x: tensor(3.), t), ValueError, 'not depend on x', 'expected')
+    fails(lambda: c.partial_derivative(square, t, 3), IndexError, 'i=3', 'expected 0 to 2')
+
+
+# --- shapes that do not fit, though PyTorch would make them
+
+@each('call, shapes', [
+    (lambda: c.mnist_loss(scores, labels[:, 0]), [(8, 1), (8,)]),
+    (lambda: c.mnist_loss(scores[:, 0], labels), [(8,), (8, 1)]),
+    (lambda: c.mnist_loss(scores, tensor(1.)), [(8, 1), ()]),
+    (lambda: c.mse(t, t[:, None]), [(3,), (3, 1)]),
+    (lambda: fit(y=t[:, None]), [(3,), (3, 1)]),
+    (lambda: c.quadratic(t, torch.zeros(2)), [(2,), (3,)]),
+    (lambda: c.accuracy(scores, labels[:, 0]), [(8, 1), (8,)]),
+    (lambda: c.validate(linear()[0], images, labels[:, 0]), [(8, 1), (8,)]),
+    (lambda: train_epoch(y=labels[:, 0]), [(8, 1), (8,)]),
+    (lambda: c.score(images, torch.zeros(784, 1)), [(8, 784), (784, 1)]),
+    (lambda: c.mean_absolute_error(images, torch.zeros(8, 1)), [(8, 784), (8, 1)]),
+    (lambda: c.root_mean_squared_error(images, torch.zeros(8, 1)), [(8, 784), (8, 1)]),
+    (lambda: c.nearest_centroid(images, [torch.zeros(8, 1)]*2), [(8, 784), (8, 1)])])
+def test_shapes_that_would_broadcast(call, shapes):
+    fails(call, ValueError, *map(str, shapes), 'expected')
+
+
+def test_fewer_labels_than_images():
+    fails(lambda: train_epoch(y=labels[:3]), ValueError, '8', '3', 'expected')
+    fails(lambda: c.sweep([.1, 1.], 1, digits(y=labels[:3])), ValueError, '8', '3', 'expected')
+
+
+@each('call', named(
+    mnist_loss=lambda: c.mnist_loss(none, none),
+    mse=lambda: c.mse(none, none),
+    accuracy=lambda: c.accuracy(none, none),
+    validate=lambda: c.validate(linear()[0], images[:0], none),
+    train_epoch=lambda: train_epoch(images[:0], none),
+    sweep=lambda: c.sweep([.1, 1.], 1, digits(images[:0], none))))
+def test_empty_batch(call):
+    fails(call, ValueError, 'expected', 'at least one')
+
+
+@each('value', [7., -1., .5, nan])
+@each('call', named(
+    mnist_loss=lambda y: c.mnist_loss(scores, y),
+    validate=lambda y: c.validate(linear()[0], images, y),
+    train_epoch=lambda y: train_epoch(y=y),
+    sweep=lambda y: c.sweep([.1, 1.], 1, digits(y=y)),
+    sweep_valid=lambda y: c.sweep([.1, 1.], 1, digits(valid_y=y))))
+def test_labels_that_are_none(call, value):
+    y = labels.clone()
+    y[5] = value
+    fails(lambda: call(y), ValueError, f'{value:g}', 'expected only 0 and 1')
+
+
+# --- and the rest
+
+def test_parameters_of_the_lessons():
+    for std in -1, nan:
+        fails(lambda: c.init_params((784, 1), std=std), ValueError, f'std is {std}', 'expected')
+    for curvature in 0, [-1., 2.]:
+        fails(lambda: c.regime(.1, curvature), ValueError, f'curvature is {curvature}', 'expected')
+    fails(lambda: c.steps_to_converge(t, 0), ValueError, 'tol is 0', 'expected')
+    fails(lambda: c.standardize(torch.ones(4)), ValueError, '0.0', 'expected values that differ')
+    fails(lambda: c.holdout(digits(), 8), ValueError, 'n is 8', 'expected 1 to 7')
+    fails(lambda: c.nearest_centroid(images, [images[0]]), ValueError, '1 centroid', 'at least two')
+    fails(lambda: c.digits(3, 3), ValueError, 'digits(3, 3)', 'expected two different digits')
+    fails(lambda: c.digits('3', '7'), ValueError, "'3'", 'expected two different digits')
+
+
+def test_pictures():
+    fails(lambda: c.plot_function(abs, min=2, max=1), ValueError, 'min=2', 'expected')
+    fails(lambda: c.plot_function(square), ValueError, 'shape ()', 'expected one value for each x')
+    fails(lambda: c.show_digit(torch.zeros(28)), ValueError, '(28,)', 'expected')
+    fails(lambda: c.show_digits(images, ['a']), ValueError, '8 images', '1 titles', 'expected')
+    fails(lambda: c.show_weights(torch.zeros(5)), ValueError, '(5,)', 'expected')
+    fails(lambda: c.gv('a b'), ValueError, "'a b'", 'expected')
+    fails(lambda: c.draw_autograd(tensor(1.)), ValueError, 'expected', 'requires_grad_()')
+    fails(lambda: c.table(a=[1], b=[1, 2]), ValueError, "'b': 2", 'expected')

@@ -1,0 +1,101 @@
+"The files around the package: environment.yml, README's two commands, and .ci/run."
+import os
+import re
+import sys
+from configparser import ConfigParser
+
+import pytest
+import yaml
+from conftest import REPO, run
+from packaging.requirements import Requirement
+
+parser = ConfigParser(delimiters=['='])
+parser.read(REPO/'settings.ini', encoding='utf-8')
+cfg = parser['DEFAULT']
+
+
+def test_ruff_finds_no_mistake():
+    folders = [d for d in ('sgd_course', 'tests', 'tools', 'benchmarks') if (REPO/d).is_dir()]
+    run(sys.executable, '-m', 'ruff', 'check', '--no-cache', '--select', 'F', *folders, cwd=REPO)
+
+
+def test_exported_lines_fit_a_screen():
+    lines = [(f.name, line) for f in sorted((REPO/'sgd_course').glob('[!_]*.py'))
+             for line in f.read_text(encoding='utf-8').splitlines()]
+    names = re.compile(r'__all__ = |           [\'"]')  # nbdev breaks its list of names elsewhere
+    assert not [(f, line) for f, line in lines if len(line) > 100 and not names.match(line)]
+
+
+def test_environment_yml():
+    from rattler import MatchSpec
+    env = yaml.safe_load((REPO/'environment.yml').read_text(encoding='utf-8'))
+    assert env['channels'] == ['conda-forge']
+    *conda, pip = env['dependencies']
+    assert pip == {'pip': ['-e .[course]']}
+    specs = [MatchSpec(line, strict=True) for line in conda]
+    specs = {s.name.normalized: s.version and str(s.version) for s in specs}
+    numbers = lambda floor: [int(n) for n in re.findall(r'\d+', floor)]
+    floors = {'python': f'>={cfg["min_python"]}', 'pip': None}
+    for r in map(Requirement, (cfg['requirements'] + cfg['course_requirements']).split()):
+        name = {'torch': 'pytorch'}.get(r.name, r.name)  # conda-forge calls it so
+        floors[name] = max(floors.get(name, ''), str(r.specifier), key=numbers)
+    assert specs == floors
+
+
+def test_readme_has_two_commands_of_one_line():
+    readme = (REPO/'README.md').read_text(encoding='utf-8')
+    install = 'python3 -m venv .venv && .venv/bin/pip install -e "'
+    first, second = re.findall(r'^```sh\n(.*?)\n```', readme, re.M | re.S)
+    assert first == install + '.[course]" && .venv/bin/sgd-course lab'
+    assert second == install + '.[course,dev]" && .venv/bin/pytest'
+
+
+# stands in for python3: its venv has a pip and a pytest that only note how they were called
+PYTHON3 = r'''#!/bin/sh
+echo "python3 $*" >>$CALLS
+mkdir .venv/bin
+for p in pip pytest; do
+    printf '#!/bin/sh\necho "%s $*" >>$CALLS\n' $p >.venv/bin/$p
+    chmod +x .venv/bin/$p
+done
+echo "$AT_PYTEST" >>.venv/bin/pytest
+'''
+
+
+@pytest.fixture
+def ci(tmp_path):
+    "Run .ci/run in a small repository with our README; give its result and the calls it made."
+    repo, calls, python3 = tmp_path/'repo', tmp_path/'calls', tmp_path/'bin'/'python3'
+    (repo/'.ci').mkdir(parents=True), python3.parent.mkdir()
+    for f in ('.ci/run', 'README.md', '.gitignore'): (repo/f).write_bytes((REPO/f).read_bytes())
+    python3.write_text(PYTHON3)
+    python3.chmod(0o755)
+
+    def ci(at_pytest='', readme=''):
+        with open(repo/'README.md', 'a') as f: f.write(readme)
+        commit = 'git -c user.name=x -c user.email=x@x commit -qm x'
+        run('sh', '-c', f'git init -q && git add . && {commit}', cwd=repo)
+        env = os.environ | dict(CALLS=str(calls), AT_PYTEST=at_pytest,
+                                PATH=f'{python3.parent}:{os.environ["PATH"]}')
+        r = run('bash', repo/'.ci'/'run', cwd=tmp_path, env=env, ok=False)
+        assert not os.path.lexists(repo/'.venv')
+        return r, calls.read_text().splitlines() if calls.exists() else []
+    return ci
+
+
+def test_ci_runs_the_command_of_readme(ci, tmp_path):
+    r, calls = ci('readlink -f .venv >>$CALLS; echo 3 passed')
+    assert r.returncode == 0 and r.stdout.endswith('3 passed\n')
+    *calls, environment = calls
+    assert calls == ['python3 -m venv .venv', 'pip install -e .[course,dev]', 'pytest ']
+    assert not environment.startswith(str(tmp_path/'repo'))
+
+
+@pytest.mark.parametrize('given, said', [
+    (dict(at_pytest='echo 1 failed; exit 1'), '1 failed'),
+    (dict(at_pytest='echo 3 passed; touch left_over'), 'left_over'),
+    (dict(readme='\npython3 -m pytest\n'), 'more than one line'),
+])
+def test_ci_fails(ci, given, said):
+    r, _ = ci(**given)
+    assert r.returncode == 1 and said in r.stdout + r.stderr
