@@ -64,9 +64,7 @@ def _copy_lessons(dir):
         names = [k for k, v in copied.items() if v is done]
         if names: print(f'{said} {dir}: {", ".join(names)}')
 
-# %% ../nbs/api/cli.ipynb #65457842
-_NEWS = '@jupyterlab/apputils-extension:announcements'
-
+# %% ../nbs/api/cli.ipynb #550dd3ec
 def _run(args, env):
     "Run a program in the foreground. Ctrl-C and SIGTERM reach it; its exit code is returned."
     with subprocess.Popen(args, env=env) as p:
@@ -76,6 +74,9 @@ def _run(args, env):
                 try: return p.wait()
                 except KeyboardInterrupt: pass  # the program got it too, and asks whether to stop
         finally: signal.signal(signal.SIGTERM, before)
+
+# %% ../nbs/api/cli.ipynb #640e3dda
+_NEWS = '@jupyterlab/apputils-extension:announcements'
 
 def _start(dir, port, no_browser):
     "Start JupyterLab on the contents page in `dir`; return its exit code."
@@ -109,7 +110,7 @@ def lab(
                        'pip install "sgd_course[course]"')
     return _start(Path(dir), port, no_browser)
 
-# %% ../nbs/api/cli.ipynb #84293f1f
+# %% ../nbs/api/cli.ipynb #6a7b4bb0
 def _version(name):
     try: return f'{name} {metadata.version(name)}'
     except metadata.PackageNotFoundError: return f'{name} of unknown version'
@@ -128,6 +129,7 @@ def _torch():
     if x.grad != 6: raise RuntimeError(f'the gradient of x**2 at 3 is {x.grad.item()}, expected 6')
     return f'{torch.__version__}, the gradient of x**2 at 3 is 6'
 
+# %% ../nbs/api/cli.ipynb #40645dbf
 def _data():
     from sgd_course.data import threes_and_sevens
     d = threes_and_sevens()
@@ -189,10 +191,9 @@ def doctor() -> int:  # exit code: 0 if every check passed, else 1
     print(f'Failed: {", ".join(failed)}.' if failed else 'This machine is fit for the course.')
     return int(bool(failed))
 
-# %% ../nbs/api/cli.ipynb #6fd8aa54
+# %% ../nbs/api/cli.ipynb #dc6818b0
 _VERSION = f'sgd-course {__version__}'
 
-# %% ../nbs/api/cli.ipynb #50f4fcdd
 @call_parse(pos=['command'])
 def main(
     command: str=None,  # `lab`: open the lessons in JupyterLab; `doctor`: is this machine fit?

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['roller_coaster', 'quadratic', 'mse', 'plot_fit', 'Fit', 'fit', 'standardize']
 
-# %% ../nbs/05_seven_steps.ipynb #dc79aa8c
+# %% ../nbs/05_seven_steps.ipynb #5d6431c6
 from typing import NamedTuple
 
 import torch
 
 from .descent import check_lr, check_steps, step
+from .gradients import check_point, check_value
 from .plot import BLUE, RED, subplots
 
 # %% ../nbs/05_seven_steps.ipynb #60c0afe7
@@ -67,7 +68,7 @@ class Fit(NamedTuple):
     params: torch.Tensor  # parameters after the last step
     losses: torch.Tensor  # (steps taken + 1,) loss before each step, and after the last
 
-# %% ../nbs/05_seven_steps.ipynb #37d62a34
+# %% ../nbs/05_seven_steps.ipynb #b09119c3
 def fit(
     f,                     # function of x and params that gives predictions
     x: torch.Tensor,       # (n, ...) inputs
@@ -85,21 +86,22 @@ def fit(
     if not isinstance(params, torch.Tensor) or not params.is_floating_point():
         raise TypeError(f'params is {params!r}: expected a tensor of floating point numbers.')
     params = params.detach().clone().requires_grad_()
-    losses = [loss_func(f(x, params), y)]
+    def loss(): return check_value(loss_func(f(x, params), y))
+    losses = [loss()]
     for _ in range(steps):
         losses[-1].backward()
         step(params, lr)
-        losses.append(loss_func(f(x, params), y))
+        losses.append(loss())
         if not losses[-1].isfinite(): break
     return Fit(params.detach(), torch.stack(losses).detach())
 
-# %% ../nbs/05_seven_steps.ipynb #07c7b989
+# %% ../nbs/05_seven_steps.ipynb #f8424c81
 def standardize(
     x: torch.Tensor,  # (n,) or (n, features)
     like=None,        # take mean and standard deviation of these; `None`: of x
 ) -> torch.Tensor:    # the shape of x
     "Subtract the mean, divide by the standard deviation. Raises `ValueError` if that is 0."
-    like = x if like is None else like
+    like = check_point(x if like is None else like)
     std = like.std(0, correction=0)
     if not (std > 0).all():
         raise ValueError(f'the standard deviation is {std.tolist()}: expected values that differ.')

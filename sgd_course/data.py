@@ -107,22 +107,24 @@ def mnist_sample(
         root.rename(dest)
     return dest
 
-# %% ../nbs/api/data.ipynb #11b3f396
+# %% ../nbs/api/data.ipynb #68a62787
 _FILES = [f'{s}-{k}-ubyte.gz' for s in ('train', 't10k') for k in ('images-idx3', 'labels-idx1')]
 
 def _mnist(root, train):
     "uint8 images and labels of all ten digits; downloads what is not there."
     from torchvision.datasets import MNIST
     raw = root/'MNIST'/'raw'
+    there = all((raw/f.removesuffix('.gz')).exists() for f in _FILES)
     try: ds = MNIST(root, train=train, download=True)
-    except (OSError, RuntimeError) as e:
+    except (OSError, RuntimeError, ValueError, AssertionError, EOFError) as e:
+        if there:
+            raise ValueError(f'A file in {raw} is damaged ({e}). Remove that folder, and try '
+                             'again with a network.') from None
         raise FileNotFoundError(
             f'MNIST is not in {raw} and could not be downloaded ({e}). Connect to a network '
             f'and try again, or put {", ".join(_FILES)} there, unpacked with gunzip, '
             'from a machine that has them. '
             'The 3s and 7s need neither: threes_and_sevens().') from None
-    except (ValueError, AssertionError, EOFError) as e:
-        raise ValueError(f'A file in {raw} is damaged ({e}). Remove the folder, call again.') from None
     return ds.data.numpy(), ds.targets.numpy()
 
 # %% ../nbs/api/data.ipynb #3ef97011

@@ -28,10 +28,11 @@ def check_value(
     raise ValueError(f'f gave {given}: expected one number as a tensor of shape (). '
                      'Add .sum() or .mean() to make one number of many.')
 
-# %% ../nbs/03_gradients.ipynb #f48cf8c5
+# %% ../nbs/03_gradients.ipynb #b248aa7a
 def _central(f, x, i, nudge):
     "Central difference of `f` when element `i` of `x` is nudged; `x` is as before afterwards."
-    nudge = nudge or torch.finfo(x.dtype).eps**(1/3)
+    if nudge is None: nudge = torch.finfo(x.dtype).eps**(1/3)
+    if not nudge > 0: raise ValueError(f'nudge is {nudge!r}: expected a number greater than 0.')
     flat = x.view(-1)
     at = flat[i].item()
     with torch.no_grad():

@@ -231,7 +231,7 @@ def _columns(edges):
             if (a, b) not in back: column[b] = max(column[b], column[a] + 1)
     return column, back
 
-# %% ../nbs/api/plot.ipynb #a2bd91cd
+# %% ../nbs/api/plot.ipynb #d76363b6
 def _places(column):
     "(x, y) of each node: its column, and the rows of a column spread around the middle."
     rows = {c: [n for n in column if column[n] == c] for c in set(column.values())}
@@ -243,9 +243,10 @@ def _draw_graph(edges, labels=None, title=None, alt=None):
     at, labels = _places(column), labels or {}
     (width, height) = max(x for x, _ in at.values()) + 1, 1 + 2*max(y for _, y in at.values())
     ax = _axes(None, (1.7*width, 1.1*height + (.8 if back else .3)), alt)
-    box = {n: ax.text(x, y, labels.get(n, n), ha='center', va='center', size=10,
-                      bbox=dict(boxstyle='round,pad=.5', fc='white', ec=BLUE, lw=1.5)).get_bbox_patch()
-           for n, (x, y) in at.items()}
+    frame = dict(boxstyle='round,pad=.5', fc='white', ec=BLUE, lw=1.5)
+    texts = {n: ax.text(x, y, labels.get(n, n), ha='center', va='center', size=10, bbox=frame)
+             for n, (x, y) in at.items()}
+    box = {n: t.get_bbox_patch() for n, t in texts.items()}
     for a, b, text in edges:
         (x0, y0), (x1, y1) = at[a], at[b]
         loops = (a, b) in back

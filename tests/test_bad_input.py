@@ -173,7 +173,8 @@ def test_fewer_labels_than_images():
     accuracy=lambda: c.accuracy(none, none),
     validate=lambda: c.validate(linear()[0], images[:0], none),
     train_epoch=lambda: train_epoch(images[:0], none),
-    sweep=lambda: c.sweep([.1, 1.], 1, digits(images[:0], none))))
+    sweep=lambda: c.sweep([.1, 1.], 1, digits(images[:0], none)),
+    sweep_valid=lambda: c.sweep([.1, 1.], 1, c.Digits(images, labels, images[:0], none))))
 def test_empty_batch(call):
     fails(call, ValueError, 'expected', 'at least one')
 

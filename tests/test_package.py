@@ -71,12 +71,12 @@ def test_paths_are_the_same_for_setuptools_and_nbdev():
     assert project['project']['name'] == cfg['lib_name']
 
 
-def test_wheel_has_what_a_learner_needs_and_no_more(wheel):
+def test_wheel_has_what_a_learner_needs_and_no_more(wheel, tree):
     with zipfile.ZipFile(wheel) as z: names = z.namelist()
-    modules = [f'sgd_course/{f.name}' for f in (REPO/'sgd_course').glob('*.py')]
-    data = ['sgd_course/threes_and_sevens.npz', 'sgd_course/MNIST-NOTICE.txt']
+    package = {f'sgd_course/{f.name}' for f in (tree/'sgd_course').iterdir() if f.is_file()}
+    assert {'sgd_course/threes_and_sevens.npz', 'sgd_course/MNIST-NOTICE.txt'} < package
     inside = {n for n in names if '.dist-info/' not in n}
-    assert inside == {*modules, *data, *(f'sgd_course/lessons/{n}' for n in LESSONS)}
+    assert inside == package | {f'sgd_course/lessons/{n}' for n in LESSONS}
     assert any(n.endswith('/LICENSE') for n in names)
     assert wheel.stat().st_size < 4_000_000
 
