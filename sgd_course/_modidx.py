@@ -16,6 +16,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'sgd_course.classifier._bar': ('threes_and_sevens.html#_bar', 'sgd_course/classifier.py'),
                                        'sgd_course.classifier._check_epochs': ( 'threes_and_sevens.html#_check_epochs',
                                                                                 'sgd_course/classifier.py'),
+                                       'sgd_course.classifier._check_lengths': ( 'threes_and_sevens.html#_check_lengths',
+                                                                                 'sgd_course/classifier.py'),
                                        'sgd_course.classifier._distances': ( 'threes_and_sevens.html#_distances',
                                                                              'sgd_course/classifier.py'),
                                        'sgd_course.classifier._sweep_epoch': ( 'threes_and_sevens.html#_sweep_epoch',
