@@ -102,7 +102,7 @@ def minibatches(
         raise ValueError(f'n={n}, bs={bs!r}: expected at least one image, and one in a batch.')
     return (torch.randperm(n, generator=generator) if shuffle else torch.arange(n)).split(bs)
 
-# %% ../nbs/06_threes_and_sevens.ipynb #37775244
+# %% ../nbs/06_threes_and_sevens.ipynb #3a27bb66
 class BasicOptim:
     "Gradient descent: `step` moves every parameter against its gradient, `zero_grad` clears them."
     def __init__(self,
@@ -111,8 +111,8 @@ class BasicOptim:
     ):
         self.params, self.lr = list(params), check_lr(lr).item()
         if not self.params or not all(p.requires_grad for p in self.params):
-            raise ValueError(f'params are {len(self.params)} tensors, some without requires_grad: '
-                             'expected at least one, and all to require grad.')
+            raise ValueError(f'params are {self.params!r}: expected at least one tensor, '
+                             'and requires_grad_() called on each.')
 
     def step(self):
         with torch.no_grad():

@@ -340,11 +340,11 @@ def show_error(
         print(f'{type(e).__name__}: {e}')
     else: raise AssertionError(f'expected {exc.__name__}, but nothing went wrong')
 
-# %% ../nbs/api/plot.ipynb #cb5794df
+# %% ../nbs/api/plot.ipynb #a00363ae
 def in_jupyter() -> bool:
     "Does this run in a Jupyter kernel?"
     from IPython import get_ipython
-    return type(get_ipython()).__name__ == 'ZMQInteractiveShell'
+    return any(c.__name__ == 'ZMQInteractiveShell' for c in type(get_ipython()).__mro__)
 
 # %% ../nbs/api/plot.ipynb #2c510016
 class LivePlot:

@@ -1,0 +1,172 @@
+// A flipbook: a native slider picks one of the pictures that Python drew, without a kernel.
+// From Python: _names, _values and _texts (a list a slider), _start (where Reset goes), _note, and
+// pictures {png, alt, width} or {error}: _f0, _f1, ... (last slider fastest), and _now {k, ...}.
+
+const SEND_EVERY = 100;   // ms: at most ten updates a second go to the kernel
+const RUN = 6000;         // ms that Play takes from one end to the other ...
+const STAY = [40, 400];   // ... but at least and at most so long at one position
+
+const make = (tag, props = {}, ...children) => {
+  const e = Object.assign(document.createElement(tag), props);
+  e.append(...children);
+  return e;
+};
+
+// JupyterLab takes arrows, Home and Enter for itself unless the very element says this
+const control = (tag, props) => {
+  const e = make(tag, props);
+  e.dataset.lmSuppressShortcuts = "true";
+  return e;
+};
+
+function render({ model, el }) {
+  const names = model.get("_names"), values = model.get("_values"), texts = model.get("_texts");
+  const labels = names.map(n => n.replaceAll("_", " "));
+  const sizes = values.map(v => v.length), total = sizes.reduce((a, b) => a * b);
+  const index = at => at.reduce((k, i, a) => k * sizes[a] + i, 0);
+  const split = k => sizes.length === 1 ? [k] : [Math.floor(k / sizes[1]), k % sizes[1]];
+  const say = k => split(k).map((i, a) => `${labels[a]} = ${texts[a][i]}`).join(", ");
+  const current = () => names.map((n, a) => Math.max(0, values[a].indexOf(model.get(n))));
+
+  // the pictures that have arrived, as addresses that the browser has already loaded
+  const pictures = new Map();
+  let at = current(), now = null;
+  const drop = k => { URL.revokeObjectURL(pictures.get(k)?.url); pictures.delete(k); };
+  const add = (k, frame) => {
+    if (!frame || pictures.has(k)) return;
+    const p = { ...frame };
+    if (frame.png) {
+      p.url = URL.createObjectURL(new Blob([frame.png], { type: "image/png" }));
+      p.loaded = new Image();
+      p.loaded.src = p.url;
+    }
+    pictures.set(k, p);
+  };
+  const addNow = () => {
+    const frame = model.get("_now");
+    if (frame?.k === undefined || pictures.has(frame.k)) return;
+    if (now !== null) drop(now);
+    add(now = frame.k, frame);
+  };
+  const nearest = want => {
+    let best = null, least = Infinity;
+    for (const k of pictures.keys()) {
+      const far = split(k).reduce((d, i, a) => d + Math.abs(i - want[a]), 0);
+      if (far < least) [best, least] = [k, far];
+    }
+    return best;
+  };
+
+  let timer = 0, again = false;
+  const send = () => {
+    if (timer) { again = true; return; }
+    try { model.save_changes(); } catch (e) { console.warn("explore: no kernel", e); }
+    timer = setTimeout(() => { timer = 0; if (again) { again = false; send(); } }, SEND_EVERY);
+  };
+  const go = (a, i) => {
+    i = Math.min(sizes[a] - 1, Math.max(0, i));
+    if (i !== at[a]) {
+      at[a] = i;
+      show();
+      model.set(names[a], values[a][i]);
+      send();
+    } else show();
+  };
+
+  const image = make("img", { decoding: "sync", draggable: false });
+  const error = make("pre", { hidden: true });
+  const value = make("strong"), note = make("span"), warning = make("div");
+  const reset = control("button", { type: "button", textContent: "Reset" });
+  const rows = names.map((name, a) => row(a));
+  el.classList.add("sgd-explore");
+  const status = make("div", { className: "sgd-status" }, value, " ", note, reset);
+  el.append(...rows.map(r => r.element), status, warning, image, error);
+
+  function row(a) {
+    const range = control("input", { type: "range", min: 0, max: sizes[a] - 1, step: 1 });
+    const play = control("button", { type: "button" });
+    const element = make("div", { className: "sgd-row" },
+                         make("label", {}, make("span", { textContent: labels[a] }), range));
+    range.addEventListener("input", () => { stop(); go(a, +range.value); });
+    const number = typeof values[a][0] === "number"
+      && control("input", { type: "number", step: "any" });
+    if (number) {
+      number.ariaLabel = `${labels[a]}, as a number`;
+      const take = () => {
+        const far = v => Math.abs(v - number.valueAsNumber);
+        if (!Number.isNaN(number.valueAsNumber))
+          go(a, values[a].reduce((best, v, i) => far(v) < far(values[a][best]) ? i : best, 0));
+        number.value = texts[a][at[a]];
+      };
+      number.addEventListener("change", () => { stop(); take(); });
+      number.addEventListener("keydown", e => {   // one position on, whatever the values are
+        const by = { ArrowUp: 1, ArrowDown: -1 }[e.key];
+        if (e.key === "Enter") take();
+        if (!by) return;
+        e.preventDefault();
+        stop();
+        go(a, at[a] + by);
+        number.value = texts[a][at[a]];
+      });
+      element.append(number);
+    }
+    let clock = 0;
+    const name = what => { play.textContent = what; play.ariaLabel = `${what} ${labels[a]}`; };
+    const stop = () => { clearInterval(clock); clock = 0; name("Play"); };
+    play.addEventListener("click", () => {
+      if (clock) return stop();
+      if (at[a] === sizes[a] - 1) go(a, 0);
+      clock = setInterval(() => { go(a, at[a] + 1); if (at[a] === sizes[a] - 1) stop(); },
+                          Math.min(STAY[1], Math.max(STAY[0], RUN / sizes[a])));
+      name("Pause");
+    });
+    element.append(play);
+    stop();
+    return { element, range, number, stop };
+  }
+
+  function show() {
+    const want = index(at), k = pictures.has(want) ? want : nearest(at), p = pictures.get(k);
+    rows.forEach(({ range, number }, a) => {
+      range.value = at[a];
+      range.setAttribute("aria-valuetext", texts[a][at[a]]);
+      if (number && document.activeElement !== number) number.value = texts[a][at[a]];
+    });
+    image.hidden = !p?.url;
+    error.hidden = !p?.error;
+    error.textContent = p?.error ?? "";
+    if (p?.url && image.src !== p.url)
+      Object.assign(image, { src: p.url, alt: p.alt, width: p.width });
+    image.classList.toggle("sgd-waiting", k !== want);
+    value.textContent = say(want);
+    warning.textContent = model.get("_note");
+    const missing = !warning.textContent && pictures.size < total;
+    note.textContent = [k !== want && k !== null && `not drawn yet, this is ${say(k)}`,
+                        missing && `${pictures.size} of ${total} drawn`].filter(Boolean).join("; ");
+  }
+
+  reset.addEventListener("click", () => {
+    rows.forEach((r, a) => { r.stop(); go(a, model.get("_start")[a]); });
+  });
+  // Python replaces the saved picture of the output only while nobody is working here
+  const active = on => { if (model.get("_active") !== on) { model.set("_active", on); send(); } };
+  active(false);   // the page may have been closed while somebody was
+  el.addEventListener("focusin", () => active(true));
+  el.addEventListener("focusout", e => { if (!el.contains(e.relatedTarget)) active(false); });
+
+  for (let k = 0; k < total && model.get(`_f${k}`) !== undefined; k++) {
+    add(k, model.get(`_f${k}`));
+    if (!pictures.has(k)) model.on(`change:_f${k}`, () => { add(k, model.get(`_f${k}`)); show(); });
+  }
+  addNow();
+  model.on("change:_now", () => { addNow(); show(); });
+  model.on("change:_note", show);
+  names.forEach(n => model.on(`change:${n}`, () => { at = current(); show(); }));
+  show();
+  return () => {
+    rows.forEach(r => r.stop());
+    [...pictures.keys()].forEach(drop);
+  };
+}
+
+export default { render };

@@ -1,0 +1,559 @@
+"The explorer: its Python in this process, and the widget in a real JupyterLab and a real browser."
+import asyncio
+import base64
+import hashlib
+import json
+import math
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+
+import matplotlib.pyplot as plt
+import pytest
+from conftest import REPO, network_tries, offline_env, run
+from playwright.sync_api import expect, sync_playwright
+
+from sgd_course import explore as module
+from sgd_course.explore import Flipbook, explore
+
+BROWSER_FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+                 '--disable-background-networking', '--disable-component-update', '--disable-sync']
+
+# --- in Python
+
+def line(x):
+    "Draws on the current figure; the calls are in `line.calls`."
+    line.calls.append(x)
+    plt.plot([0, x])
+    plt.title(f'to {x}')
+
+
+@pytest.fixture(autouse=True)
+def no_figure_is_left():
+    line.calls = []
+    yield
+    assert plt.get_fignums() == []
+
+
+@contextmanager
+def kernel(monkeypatch):
+    "As in Jupyter: a running loop, on which the rest is drawn."
+    monkeypatch.setattr(module, 'in_jupyter', lambda: True)
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def drawn_in_kernel(monkeypatch, draw, meanwhile=lambda e: None, **sliders):
+    "An explorer after its task has ended."
+    async def main():
+        e = explore(draw, **sliders)
+        meanwhile(e)
+        await asyncio.sleep(0)
+        while e._task is None or not e._task.done(): await asyncio.sleep(.01)
+        e._loop = None  # which ends here, unlike that of a kernel
+        return e
+    with kernel(monkeypatch) as loop: return loop.run_until_complete(main())
+
+
+def test_import_is_light():
+    code = ('import sys, sgd_course.explore; '
+            'print([m for m in ("matplotlib", "ipywidgets", "anywidget", "PIL") if m in sys.modules])')
+    assert run(sys.executable, '-c', code, cwd=REPO).stdout == '[]\n'
+
+
+@pytest.mark.parametrize('error, words, sliders', [
+    (ValueError, '0 sequences of positions', {}),
+    (ValueError, '3 sequences of positions', dict(a=[1], b=[1], c=[1])),
+    (ValueError, 'x is empty', dict(x=[])),
+    (ValueError, 'x has nan: expected finite', dict(x=[1., math.nan])),
+    (ValueError, 'x has -inf: expected finite', dict(x=[-math.inf])),
+    (ValueError, 'each value once', dict(x=[1, 2, 1.])),
+    (TypeError, 'x is 3: expected a sequence', dict(x=3)),
+    (TypeError, "x is 'abc': expected a sequence", dict(x='abc')),
+    (TypeError, 'only numbers or only strings', dict(x=[1, 'a'])),
+    (TypeError, 'only numbers or only strings', dict(x=[None])),
+    (TypeError, 'draw cannot be called with y', dict(y=[1])),
+    (TypeError, 'draw cannot be called with x, y', dict(x=[1], y=[1]))])
+def test_positions_that_are_none(error, words, sliders):
+    with pytest.raises(error, match=words): explore(line, **sliders)
+    assert line.calls == []
+
+
+def test_draw_that_does_not_draw_one_figure():
+    def two(x): plt.figure().add_subplot(); plt.figure().add_subplot()
+    with pytest.raises(TypeError, match='expected a function'): explore(None, x=[1])
+    with pytest.raises(ValueError, match='drew nothing.*return the figure'): explore(lambda x: None, x=[1])
+    with pytest.raises(ValueError, match='made 2 figures'): explore(two, x=[1])
+    with pytest.raises(ZeroDivisionError): explore(lambda x: plt.plot([1/x]), x=[0, 1])
+    for taken in ('layout', 'keys', '_f0'):
+        with pytest.raises(ValueError, match=f'{taken} is a name that widgets have'):
+            explore(lambda **kw: line(1), **{taken: [1]})
+
+
+def test_pyplot_is_left_alone():
+    mine = plt.figure()
+    def shows(x): line(x); plt.show(); plt.figure(mine.number)  # of its own: `mine` is not there
+    try:
+        with pytest.raises(ValueError, match='drew nothing|made 2'): explore(lambda x: mine and None, x=[1])
+        explore(line, x=[1, 2])
+        assert plt.gcf() is mine and mine.axes == [] and plt.get_fignums() == [mine.number]
+    finally: plt.close(mine)
+
+
+def test_values_are_traits():
+    import ipywidgets, numpy, torch, traitlets
+    e = explore(lambda lr, net: line(lr), lr=torch.tensor([.25, .5, 1.]), net=numpy.array(['flat', 'deep']))
+    seen = []
+    e.observe(lambda c: seen.append((c['name'], c['new'])), ['lr', 'net'])
+    assert (e.lr, e.net) == (.25, 'flat')
+    e.lr, e.net = .8, 'deep'
+    assert seen == [('lr', 1.), ('net', 'deep')]
+    for name, wrong in [('lr', math.nan), ('lr', 'fast'), ('lr', None), ('net', 'wide'), ('net', 1)]:
+        with pytest.raises(traitlets.TraitError, match='is no position: expected one of'): setattr(e, name, wrong)
+    assert (e.lr, e.net) == (1., 'deep')
+    slider = ipywidgets.FloatSlider(min=0, max=1)
+    link = traitlets.link((e, 'lr'), (slider, 'value'))
+    assert slider.value == 1.
+    slider.value = .5
+    assert e.lr == .5
+    e.lr = .25
+    assert slider.value == .25
+    link.unlink()
+
+
+def test_integers_stay_integers():
+    e = explore(lambda epoch: line(epoch), epoch=range(3))
+    e.epoch = 2.
+    assert type(e.epoch) is int and e._texts == [['0', '1', '2']]
+
+
+def test_twin_without_kernel():
+    e = explore(line, x=range(61))
+    data, _ = e._repr_mimebundle_()
+    assert sorted(data) == ['text/html', 'text/plain'] and line.calls == [0, 15, 30, 45, 60]
+    assert [data['text/html'].count(f'alt="to {x}"') for x in line.calls] == [1]*5
+    assert [data['text/html'].count(f'<figcaption>x = {x}</figcaption>') for x in line.calls] == [1]*5
+    assert data == explore(line, x=range(61))._repr_mimebundle_()[0], 'the same each time'
+
+
+def test_kernel_draws_each_position_once(monkeypatch):
+    def move(e): e.x = 13
+    e = drawn_in_kernel(monkeypatch, line, move, x=range(21))
+    assert line.calls[:5] == [0, 5, 10, 15, 20] and sorted(line.calls) == list(range(21))
+    assert line.calls[5:10] == [13, 12, 14, 11, 16], 'nearest first'
+    book = Flipbook(line, x=range(21))
+    for k in range(21): assert getattr(e, f'_f{k}') == book.picture(k)
+    data, _ = e._repr_mimebundle_()
+    assert list(data)[:2] == ['text/plain', 'application/vnd.jupyter.widget-view+json']
+    assert data['text/html'].count('<img') == 5
+    assert all(f'_f{k}' in e.get_state() for k in range(21)), 'saved with the state of the widget'
+
+
+def test_error_at_a_position(monkeypatch):
+    def picky(x): line(1/(x - 3))
+    e = drawn_in_kernel(monkeypatch, picky, x=range(7))
+    assert e._f3['error'].startswith('ZeroDivisionError: division by zero\n\n') and 'in picky' in e._f3['error']
+    assert 'sgd_course' not in e._f3['error'] and 'png' in e._f4 and 'png' in e._f6
+    assert '<pre>ZeroDivisionError' in e._repr_mimebundle_()[0]['text/html']
+
+
+def test_two_sliders(monkeypatch):
+    e = drawn_in_kernel(monkeypatch, lambda lr, epoch: line((lr, epoch)[0]), lr=[.1, 1.], epoch=range(3))
+    assert len(line.calls) == 6 and e._f5['alt'] == 'to 1.0'
+    e.lr, e.epoch = 1., 1
+    assert repr(e) == '<Explorer at lr = 1, epoch = 1>'
+
+
+def test_too_many_positions(monkeypatch):
+    monkeypatch.setattr(module, 'MAX_PICTURES', 20)
+    e = drawn_in_kernel(monkeypatch, line, lambda e: setattr(e, 'x', 7), x=range(21))
+    assert line.calls == [0, 7, 5, 10, 15, 20], 'where the slider is, and the twin'
+    assert e._now['k'] == 7 and e._now['alt'] == 'to 7' and not hasattr(e, '_f0')
+    assert '21 positions are too many' in e._note
+
+
+def test_too_many_bytes(monkeypatch):
+    monkeypatch.setattr(module, 'MAX_BYTES', 50_000)
+    e = drawn_in_kernel(monkeypatch, line, x=range(100))
+    sent = [len(getattr(e, f'_f{k}')['png']) for k in range(100) if getattr(e, f'_f{k}')]
+    assert 50_000 < sum(sent) < 50_000 + max(sent) + 1 and len(sent) == len(line.calls)
+    assert '100 positions are too many' in e._note
+
+
+# --- a JupyterLab of its own, and pages in it
+
+SETUP = '''
+import hashlib, time
+import matplotlib.pyplot as plt
+from sgd_course.explore import _dots, _picture, explore
+def picture_of(draw, **values): return hashlib.sha256(_picture(*_dots(draw, values))['png']).hexdigest()
+SEEN, DRAWN = [], []
+def draw(lr):
+    DRAWN.append(lr)
+    plt.plot([0, 1], [0, lr], 'o-')
+    plt.title(f'The rate is {lr:.3g}')
+RATES = [i/20 for i in range(1, 21)]
+'''
+SHOW = '''
+e = explore(draw, lr=RATES)
+e.observe(lambda c: SEEN.append((time.time(), c['new'])), 'lr')
+e
+'''
+
+
+class Lab:
+    "JupyterLab on loopback, with a home of its own."
+    def __init__(self, root):
+        self.root, self.token = root, secrets.token_hex(16)
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            self.port = s.getsockname()[1]
+        for folder, settings in {
+                '@jupyterlab/apputils-extension/notification': dict(fetchNews='false', checkForUpdates=False),
+                '@jupyter-widgets/jupyterlab-manager/plugin': dict(saveState=True)}.items():
+            file = root/'settings'/f'{folder}.jupyterlab-settings'
+            file.parent.mkdir(parents=True)
+            file.write_text(json.dumps(settings))
+        for folder in ('nb', 'home'): (root/folder).mkdir()
+        env = offline_env(root/'home', root)
+        env['PYTHONPATH'] += os.pathsep + str(REPO)
+        self.env = env | dict(JUPYTERLAB_SETTINGS_DIR=str(root/'settings'), JUPYTER_RUNTIME_DIR=str(root/'rt'),
+                              JUPYTERLAB_WORKSPACES_DIR=str(root/'ws'), JUPYTER_CONFIG_DIR=str(root/'cfg'))
+        self.log = open(root/'lab.log', 'w')
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ip=127.0.0.1',
+             f'--port={self.port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={self.token}',
+             f'--ServerApp.root_dir={root/"nb"}', '--LabApp.expose_app_in_browser=True'],
+            env=self.env, stdout=self.log, stderr=subprocess.STDOUT)
+        for _ in range(240):
+            try: return self.api('status') and None
+            except OSError: time.sleep(.5)
+        raise AssertionError((root/'lab.log').read_text()[-2000:])
+
+    def api(self, what, method='GET'):
+        r = urllib.request.Request(f'http://127.0.0.1:{self.port}/api/{what}', method=method,
+                                   headers={'Authorization': f'token {self.token}'})
+        body = urllib.request.urlopen(r, timeout=20).read()
+        return json.loads(body) if body else True
+
+    def stop(self):
+        self.process.terminate()
+        try: self.process.wait(20)
+        except subprocess.TimeoutExpired: self.process.kill()
+        self.log.close()
+
+
+class Book:
+    "A notebook open in JupyterLab."
+    def __init__(self, lab, page, path):
+        self.lab, self.page, self.path, self.errors = lab, page, path, []
+        page.on('pageerror', lambda e: self.errors.append(str(e)))
+        page.goto(f'http://127.0.0.1:{lab.port}/doc/tree/{path.name}?token={lab.token}&reset')
+        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session"
+                               "?.kernel?.status === 'idle'", timeout=90_000)
+
+    def command(self, name): self.page.evaluate('c => jupyterapp.commands.execute(c)', name)
+
+    def run_all(self):
+        self.command('notebook:run-all-cells')
+        self.explorer().wait_for(timeout=60_000)
+
+    def explorer(self, n=0): return self.page.locator('.sgd-explore').nth(n)
+
+    def ready(self, n=0):
+        "Wait until every picture is there and the twin is in the output."
+        expect(self.explorer(n)).not_to_contain_text('drawn', timeout=60_000)
+        self.page.wait_for_timeout(500)
+        return self.explorer(n)
+
+    def kernel(self):
+        path = self.path.name
+        return next(s['kernel']['id'] for s in self.lab.api('sessions') if s['path'] == path)
+
+    def ask(self, expression):
+        "The value of an expression in the kernel, over a connection of its own."
+        from jupyter_client import BlockingKernelClient
+        c = BlockingKernelClient(connection_file=str(self.lab.root/'rt'/f'kernel-{self.kernel()}.json'))
+        c.load_connection_file()
+        c.start_channels()
+        try:
+            reply = c.execute_interactive('', silent=True, store_history=False, timeout=30,
+                                          user_expressions=dict(v=expression))
+            v = reply['content']['user_expressions']['v']
+            assert v['status'] == 'ok', v
+            return v['data']['text/plain']
+        finally: c.stop_channels()
+
+
+def shown(explorer):
+    "SHA-256 of the bytes of the picture on the screen."
+    data = explorer.locator('img').evaluate(
+        "async i => { await i.decode(); const b = await (await fetch(i.src)).arrayBuffer();"
+        " let s = ''; new Uint8Array(b).forEach(c => s += String.fromCharCode(c)); return btoa(s); }")
+    return hashlib.sha256(base64.b64decode(data)).hexdigest()
+
+
+def notebook(path, *cells):
+    code = lambda i, s: dict(cell_type='code', id=f'c{i}', metadata={}, execution_count=None, outputs=[], source=s)
+    path.write_text(json.dumps(dict(
+        nbformat=4, nbformat_minor=5, cells=[code(i, s.strip()) for i, s in enumerate(cells)],
+        metadata=dict(kernelspec=dict(name='python3', display_name='Python 3', language='python')))))
+    return path
+
+
+@pytest.fixture(scope='module')
+def lab(tmp_path_factory):
+    lab = Lab(tmp_path_factory.mktemp('lab'))
+    yield lab
+    lab.stop()
+    assert network_tries(lab.env) == ''
+
+
+@pytest.fixture(scope='module')
+def browser():
+    chromium = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+    # a reader's machine may have none; CI installs one, and must not go without
+    if not chromium and not os.environ.get('CI'): pytest.skip('no Chromium to open JupyterLab with')
+    with sync_playwright() as p:
+        b = p.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
+        yield b
+        b.close()
+
+
+@pytest.fixture
+def open_book(lab, browser):
+    "A function that opens a notebook with these cells; in the end, no page error and no outside request."
+    pages, books, asked = [], [], []
+    def open_one(*cells, path=None):
+        page = browser.new_page(viewport=dict(width=1100, height=1000))
+        pages.append(page)
+        page.on('request', lambda r: asked.append(r.url))
+        path = path or notebook(lab.root/'nb'/f'{secrets.token_hex(4)}.ipynb', *cells)
+        books.append(Book(lab, page, path))
+        return books[-1]
+    yield open_one
+    for page in pages: page.close()
+    for s in lab.api('sessions'): lab.api(f'sessions/{s["id"]}', 'DELETE')
+    ours = (f'http://127.0.0.1:{lab.port}/', 'blob:', 'data:')
+    assert [u for u in asked if not u.startswith(ours)] == []
+    assert [e for b in books for e in b.errors] == []
+
+
+# --- in the browser
+
+def test_run_all_keys_drag_number_box(open_book):
+    book = open_book(SETUP, SHOW)
+    book.run_all()
+    e = book.ready()
+    slider, box = e.get_by_role('slider', name='lr', exact=True), e.get_by_role('spinbutton', name='lr, as a number')
+    def at(k):
+        lr = (k + 1)/20
+        expect(slider).to_have_attribute('aria-valuetext', f'{lr:.4g}')
+        expect(e.locator('strong')).to_have_text(f'lr = {lr:.4g}')
+        expect(e.locator('img')).to_have_attribute('alt', f'The rate is {lr:.3g}')
+        assert shown(e) == book.ask(f'picture_of(draw, lr={lr})').strip("'")
+        book.page.wait_for_timeout(300)
+        assert book.ask('e.lr') == repr(lr)
+    at(0)
+    slider.focus()
+    for key, k in [('End', 19), ('ArrowLeft', 18), ('Home', 0), ('ArrowRight', 1), ('ArrowUp', 2),
+                   ('PageUp', 4), ('ArrowDown', 3), ('PageDown', 1)]:
+        book.page.keyboard.press(key)
+        at(k)
+    box.fill('0.62')
+    box.press('Enter')
+    at(11)
+    expect(box).to_have_value('0.6')
+    box.press('ArrowUp')
+    at(12)
+    r = slider.bounding_box()
+    book.page.mouse.move(r['x'] + 10, r['y'] + r['height']/2)
+    book.page.mouse.down()
+    book.ask('SEEN.clear()')
+    t = time.time()
+    for i in range(60):
+        book.page.mouse.move(r['x'] + 10 + i*(r['width'] - 20)/60, r['y'] + r['height']/2)
+        time.sleep(1/60)
+    book.page.mouse.up()
+    at(int(slider.input_value()))
+    assert int(slider.input_value()) > 15
+    updates = json.loads(book.ask('[a for a, b in SEEN]'))
+    assert 1 < len(updates) <= 10*(time.time() - t) + 2
+    e.get_by_role('button', name='Reset').click()
+    at(0)
+    assert book.ask('len(set(DRAWN))') == '20' and book.ask('len(plt.get_fignums())') == '0'
+    expect(book.page.locator('.jp-OutputArea-output img')).to_have_count(1)  # no second one below
+
+
+def test_two_explorers_play_and_error(open_book):
+    picky = "def picky(lr):\n    if lr == .15: raise ValueError('not <b>this</b> one')\n    draw(lr)"
+    book = open_book(SETUP + picky, SHOW, 'f = explore(picky, lr=RATES)\nf')
+    book.run_all()
+    one, two = book.ready(0), book.ready(1)
+    first = shown(one)
+    two.get_by_role('slider').focus()
+    book.page.keyboard.press('ArrowRight')
+    assert shown(two) == book.ask('picture_of(draw, lr=RATES[1])').strip("'") != first
+    book.page.keyboard.press('ArrowRight')
+    expect(two.locator('pre')).to_contain_text('ValueError: not <b>this</b> one')
+    expect(two.locator('pre')).to_contain_text('in picky')
+    expect(two.locator('img')).to_be_hidden()
+    book.page.keyboard.press('ArrowRight')
+    expect(two.locator('pre')).to_be_hidden()
+    assert shown(two) == book.ask('picture_of(draw, lr=RATES[3])').strip("'")
+    assert shown(one) == first and book.ask('(e.lr, f.lr)') == '(0.05, 0.2)'
+    one.get_by_role('button', name='Play lr').click()
+    expect(one.locator('strong')).to_have_text('lr = 0.25', timeout=10_000)
+    one.get_by_role('button', name='Pause lr').click()
+    stopped = one.locator('strong').inner_text()
+    book.page.wait_for_timeout(700)
+    assert one.locator('strong').inner_text() == stopped
+    one.get_by_role('button', name='Play lr').click()
+    expect(one.locator('strong')).to_have_text('lr = 1', timeout=15_000)
+    expect(one.get_by_role('button', name='Play lr')).to_be_visible()  # it has stopped by itself
+    expect(two.locator('strong')).to_have_text('lr = 0.2')
+
+
+def test_slow_drawing_blocks_nothing(open_book):
+    slow = "def slow(lr):\n    time.sleep(.4)\n    draw(lr)"
+    book = open_book(SETUP + slow, 'e = explore(slow, lr=RATES)\ne', 'T = time.time()')
+    began = time.time()
+    book.run_all()
+    e = book.explorer()
+    expect(e).to_contain_text('of 20 drawn')
+    expect(e.locator('img')).to_be_visible()
+    e.get_by_role('slider').focus()
+    book.page.keyboard.press('End')
+    book.page.keyboard.press('ArrowLeft')
+    expect(e).to_contain_text('lr = 0.95 not drawn yet, this is lr =')
+    expect(e.locator('img')).to_have_class('sgd-waiting')
+    expect(e).not_to_contain_text('not drawn yet', timeout=20_000)
+    assert shown(e) == book.ask('picture_of(draw, lr=.95)').strip("'")
+    expect(e.locator('img')).not_to_have_class('sgd-waiting')
+    assert float(book.ask('T')) - began < 12, 'the next cell did not wait for all pictures'
+    book.ready()
+    expect(e).not_to_contain_text('drawn')
+
+
+def test_restart_out_of_order_and_reload(open_book):
+    book = open_book(SETUP, SHOW, 'e.lr = .5')
+    book.run_all()
+    expect(book.ready().locator('strong')).to_have_text('lr = 0.5')
+    book.command('docmanager:save')
+    book.page.wait_for_timeout(1500)
+    book.page.reload()
+    book.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session"
+                                "?.kernel?.status === 'idle'", timeout=90_000)
+    e = book.ready()
+    expect(e.locator('strong')).to_have_text('lr = 0.5')
+    assert shown(e) == book.ask('picture_of(draw, lr=.5)').strip("'")
+    book.page.evaluate("() => { const p = jupyterapp.shell.currentWidget.content; p.activeCellIndex = 1;"
+                       " return jupyterapp.commands.execute('notebook:run-cell'); }")
+    expect(book.explorer().locator('strong')).to_have_text('lr = 0.05')
+    book.ready()
+    kernel = book.kernel()
+    book.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+    book.page.wait_for_timeout(1000)
+    book.run_all()
+    expect(book.explorer().locator('strong')).to_have_text('lr = 0.5', timeout=60_000)
+    e = book.ready()
+    assert book.kernel() == kernel and book.ask('len(DRAWN)') == '20'
+    assert shown(e) == book.ask('picture_of(draw, lr=.5)').strip("'")
+
+
+def test_linked_with_other_widgets(open_book):
+    book = open_book(SETUP, SHOW, 'import ipywidgets\ns = ipywidgets.FloatSlider(min=0, max=1, step=.05)\n'
+                                  'ipywidgets.link((e, "lr"), (s, "value"))\n'
+                                  't = ipywidgets.FloatText()\nipywidgets.jslink((e, "lr"), (t, "value"))\n'
+                                  'ipywidgets.VBox([s, t])')
+    book.run_all()
+    e, text = book.ready(), book.page.locator('.widget-text input')
+    e.get_by_role('slider').focus()
+    book.page.keyboard.press('End')
+    expect(book.page.locator('.widget-readout')).to_have_text('1.00')
+    expect(text).to_have_value('1')
+    book.ask('setattr(s, "value", .25)')
+    expect(e.locator('strong')).to_have_text('lr = 0.25')
+    text.fill('0.75')
+    text.press('Enter')
+    expect(e.locator('strong')).to_have_text('lr = 0.75')
+    assert shown(e) == book.ask('picture_of(draw, lr=.75)').strip("'") and book.ask('s.value') == '0.75'
+
+
+def test_too_many_positions_in_the_browser(open_book):
+    book = open_book(SETUP, 'e = explore(draw, lr=[i/2000 for i in range(2000)])\ne')
+    book.run_all()
+    e = book.explorer()
+    expect(e).to_contain_text('2000 positions are too many')
+    book.page.wait_for_timeout(3000)
+    before = int(book.ask('len(DRAWN)'))
+    assert before <= 6
+    box = e.get_by_role('spinbutton')
+    box.fill('0.6')
+    box.press('Enter')
+    expect(e.locator('img')).to_have_attribute('alt', 'The rate is 0.6', timeout=10_000)
+    expect(e.locator('img')).not_to_have_class('sgd-waiting')
+    assert shown(e) == book.ask('picture_of(draw, lr=.6)').strip("'") and int(book.ask('len(DRAWN)')) == before + 2
+
+
+def test_killed_kernel(open_book, lab):
+    book = open_book(SETUP, SHOW)
+    book.run_all()
+    e = book.ready()
+    pictures = [book.ask(f'picture_of(draw, lr=RATES[{k}])').strip("'") for k in (19, 18)]
+    os.kill(int(book.ask('__import__("os").getpid()')), signal.SIGKILL)
+    book.page.get_by_role('dialog').get_by_role('button').click()  # 'has died, will restart'
+    slider = e.get_by_role('slider')
+    slider.focus()
+    for key, picture in zip(('End', 'ArrowLeft'), pictures):
+        book.page.keyboard.press(key)
+        assert shown(e) == picture
+    book.page.wait_for_timeout(500)
+    expect(e.locator('strong')).to_have_text('lr = 0.95')
+
+
+def test_saved_notebook(open_book, lab, browser, tmp_path):
+    book = open_book(SETUP, SHOW)
+    book.run_all()
+    e = book.ready()
+    e.get_by_role('slider').focus()
+    book.page.keyboard.press('End')
+    pictures = [book.ask(f'picture_of(draw, lr=RATES[{k}])').strip("'") for k in (19, 18)]
+    book.page.wait_for_timeout(500)
+    book.command('docmanager:save')
+    book.page.wait_for_timeout(2000)
+    saved = json.loads(book.path.read_text())
+    (output, script) = saved['cells'][1]['outputs']
+    assert ''.join(output['data']['text/html']).count('<img alt="The rate is ') == 5
+    (tmp_path/'live.ipynb').write_text(json.dumps(saved))
+    del saved['metadata']['widgets']
+    for path in (tmp_path/'still.ipynb', lab.root/'nb'/'still.ipynb'): path.write_text(json.dumps(saved))
+    env = lab.env | dict(JUPYTER_CONFIG_DIR=str(tmp_path))
+    run(sys.executable, '-m', 'jupyter', 'nbconvert', '--to', 'html', tmp_path/'live.ipynb', tmp_path/'still.ipynb', env=env)
+
+    page = browser.new_context(offline=True).new_page()  # html without a network
+    errors = []
+    page.on('pageerror', lambda e: errors.append(str(e)))
+    page.goto((tmp_path/'live.html').as_uri())
+    live = page.locator('.sgd-explore')
+    expect(live.locator('strong')).to_have_text('lr = 1')
+    assert shown(live) == pictures[0]
+    live.get_by_role('slider').focus()
+    page.keyboard.press('ArrowLeft')
+    assert shown(live) == pictures[1]
+    page.goto((tmp_path/'still.html').as_uri())
+    expect(page.get_by_role('figure')).to_have_count(5)
+    expect(page.get_by_role('img', name='The rate is 0.05')).to_be_visible()
+    assert errors == []
+    page.context.close()
+
+    again = open_book(path=lab.root/'nb'/'still.ipynb')   # in JupyterLab, before it is run
+    expect(again.page.get_by_role('img', name='The rate is 0.05')).to_be_visible(timeout=20_000)
