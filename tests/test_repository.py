@@ -55,7 +55,7 @@ def test_readme_has_two_commands_of_one_line():
 # stands in for python3: its venv has a pip and a pytest that only note how they were called
 PYTHON3 = r'''#!/bin/sh
 echo "python3 $*" >>$CALLS
-mkdir .venv/bin
+mkdir -p .venv/bin
 for p in pip pytest; do
     printf '#!/bin/sh\necho "%s $*" >>$CALLS\n' $p >.venv/bin/$p
     chmod +x .venv/bin/$p
@@ -70,8 +70,9 @@ def ci(tmp_path):
     repo, calls, python3 = tmp_path/'repo', tmp_path/'calls', tmp_path/'bin'/'python3'
     (repo/'.ci').mkdir(parents=True), python3.parent.mkdir()
     for f in ('.ci/run', 'README.md', '.gitignore'): (repo/f).write_bytes((REPO/f).read_bytes())
-    python3.write_text(PYTHON3)
-    python3.chmod(0o755)
+    for f, text in ((python3, PYTHON3), (python3.with_name('chromium'), '#!/bin/sh\n')):
+        f.write_text(text)
+        f.chmod(0o755)
 
     def ci(at_pytest='', readme=''):
         with open(repo/'README.md', 'a') as f: f.write(readme)
