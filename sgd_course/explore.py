@@ -62,19 +62,21 @@ def _nearest(values, value):
         raise ValueError(f'{value!r} is no position: expected one of {_texts(values)}.')
     return min(range(len(values)), key=lambda i: abs(values[i] - value))
 
-# %% ../nbs/api/explore.ipynb #0b9d99c7
+# %% ../nbs/api/explore.ipynb #a6221830
 @contextmanager
 def _pyplot_alone():
     "pyplot without the figures of others; what is made here is closed at the end."
+    import matplotlib as mpl
     import matplotlib.pyplot as plt
     from matplotlib._pylab_helpers import Gcf
-    others, show = Gcf.figs.copy(), plt.show
+    others, show, interactive = Gcf.figs.copy(), plt.show, mpl.is_interactive()
     Gcf.figs.clear()
     plt.show = lambda *args, **kwargs: None
-    try:
-        with plt.ioff(): yield plt
+    mpl.interactive(False)  # plt.ioff() fails where one process has had several IPython shells
+    try: yield plt
     finally:
         plt.close('all')
+        mpl.interactive(interactive)
         plt.show = show
         Gcf.figs.update(others)
 
