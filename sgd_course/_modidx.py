@@ -114,6 +114,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'sgd_course.explore._figure': ('api/explore.html#_figure', 'sgd_course/explore.py'),
                                     'sgd_course.explore._file': ('api/explore.html#_file', 'sgd_course/explore.py'),
                                     'sgd_course.explore._nearest': ('api/explore.html#_nearest', 'sgd_course/explore.py'),
+                                    'sgd_course.explore._paint': ('api/explore.html#_paint', 'sgd_course/explore.py'),
                                     'sgd_course.explore._picture': ('api/explore.html#_picture', 'sgd_course/explore.py'),
                                     'sgd_course.explore._position_class': ('api/explore.html#_position_class', 'sgd_course/explore.py'),
                                     'sgd_course.explore._pyplot_alone': ('api/explore.html#_pyplot_alone', 'sgd_course/explore.py'),

@@ -57,20 +57,23 @@ function render({ model, el }) {
     return best;
   };
 
-  let timer = 0, again = false;
+  // The model is set only when it is sent: ipywidgets' echo of an earlier value would overwrite it.
+  let timer = 0, unsent = false, active = false;
   const send = () => {
-    if (timer) { again = true; return; }
+    unsent = true;
+    if (timer) return;
+    names.forEach((n, a) => model.set(n, values[a][at[a]]));
+    model.set("_active", active);
+    unsent = false;
     try { model.save_changes(); } catch (e) { console.warn("explore: no kernel", e); }
-    timer = setTimeout(() => { timer = 0; if (again) { again = false; send(); } }, SEND_EVERY);
+    timer = setTimeout(() => { timer = 0; if (unsent) send(); }, SEND_EVERY);
   };
   const go = (a, i) => {
     i = Math.min(sizes[a] - 1, Math.max(0, i));
-    if (i !== at[a]) {
-      at[a] = i;
-      show();
-      model.set(names[a], values[a][i]);
-      send();
-    } else show();
+    const moved = i !== at[a];
+    at[a] = i;
+    show();
+    if (moved) send();
   };
 
   const image = make("img", { decoding: "sync", draggable: false });
@@ -149,10 +152,10 @@ function render({ model, el }) {
     rows.forEach((r, a) => { r.stop(); go(a, model.get("_start")[a]); });
   });
   // Python replaces the saved picture of the output only while nobody is working here
-  const active = on => { if (model.get("_active") !== on) { model.set("_active", on); send(); } };
-  active(false);   // the page may have been closed while somebody was
-  el.addEventListener("focusin", () => active(true));
-  el.addEventListener("focusout", e => { if (!el.contains(e.relatedTarget)) active(false); });
+  const work = on => { if (active !== on) { active = on; send(); } };
+  if (model.get("_active")) send();   // the page was closed while somebody was
+  el.addEventListener("focusin", () => work(true));
+  el.addEventListener("focusout", e => { if (!el.contains(e.relatedTarget)) work(false); });
 
   for (let k = 0; k < total && model.get(`_f${k}`) !== undefined; k++) {
     add(k, model.get(`_f${k}`));
@@ -161,7 +164,7 @@ function render({ model, el }) {
   addNow();
   model.on("change:_now", () => { addNow(); show(); });
   model.on("change:_note", show);
-  names.forEach(n => model.on(`change:${n}`, () => { at = current(); show(); }));
+  names.forEach(n => model.on(`change:${n}`, () => { if (!unsent) { at = current(); show(); } }));
   show();
   return () => {
     rows.forEach(r => r.stop());

@@ -99,22 +99,37 @@ def _figure(result, plt):
                          'Put the pictures side by side with plt.subplots(1, 2).')
     return figs[0]
 
-# %% ../nbs/api/explore.ipynb #f993d87d
+# %% ../nbs/api/explore.ipynb #480dc014
+def _paint(fig):
+    "The canvas with the figure on it; what does not move is drawn only if it has changed."
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    kept = getattr(fig, '_sgd_still', None)
+    if not kept or fig.stale:
+        canvas = FigureCanvasAgg(fig)
+        canvas.draw()
+        moving = sorted(fig.findobj(lambda a: a.get_animated()), key=lambda a: a.zorder)
+        if not moving: return canvas
+        kept = fig._sgd_still = canvas, canvas.copy_from_bbox(fig.bbox), moving
+    canvas, still, moving = kept
+    canvas.restore_region(still)
+    for artist in moving: artist.draw(canvas.get_renderer())
+    return canvas
+
+# %% ../nbs/api/explore.ipynb #03af230e
 def _dots(draw, values):
     "The dots of one picture, (height, width, 4), and its alternative text."
     import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     with _pyplot_alone() as plt:
         fig = _figure(draw(**values), plt)
-        old, dpi = fig.canvas, fig.dpi
-        canvas = FigureCanvasAgg(fig)
+        canvas, dpi, stale = fig.canvas, fig.dpi, fig.stale
         try:
             fig.set_dpi(2*72)
-            canvas.draw()
-            return np.array(canvas.buffer_rgba()), _alt(fig)
+            fig.stale = stale  # the dots alone are no change
+            return np.array(_paint(fig).buffer_rgba()), _alt(fig)
         finally:
             fig.set_dpi(dpi)
-            fig.set_canvas(old)
+            fig.set_canvas(canvas)
+            fig.stale = False
 
 # %% ../nbs/api/explore.ipynb #a21b02e0
 def _alt(fig):
