@@ -4,18 +4,20 @@
 
 # %% auto #0
 __all__ = ['as_vectors', 'init_params', 'linear1', 'check_labels', 'validate', 'mnist_loss', 'minibatches', 'BasicOptim',
-           'train_epoch', 'History', 'train', 'Sweep', 'sweep', 'plot_rate', 'holdout']
+           'train_epoch', 'History', 'train', 'Sweep', 'sweep', 'SweepPicture', 'explore_sweep', 'holdout']
 
-# %% ../nbs/06_threes_and_sevens.ipynb #8bb38a01
+# %% ../nbs/06_threes_and_sevens.ipynb #ab914e9b
 import sys
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
+from fastcore.basics import patch
 
 from .data import Digits, threes_and_sevens
 from .descent import check_lr
-from .plot import BLUE, RED, in_jupyter, show_weights, subplots
+from .explore import explore
+from .plot import RED, in_jupyter, show_weights, subplots
 
 # %% ../nbs/06_threes_and_sevens.ipynb #3f292b4c
 def as_vectors(
@@ -249,27 +251,51 @@ def sweep(
         note()
     return Sweep(lrs, torch.stack(losses), *map(torch.stack, zip(*states)))
 
-# %% ../nbs/06_threes_and_sevens.ipynb #605927e2
-def plot_rate(
-    s: Sweep,   # from `sweep`
-    lr: float,  # learning rate; the nearest one of the sweep is shown
-    epoch=-1,   # for the picture of the weights
-    axs=None,   # two axes to draw on; `None`: a new figure
-):              # the two axes
-    "The learning curve of one rate of a sweep, and its weights as a picture."
-    k = (s.lrs.log() - torch.tensor(lr).log()).abs().argmin().item()
-    lr, accs = s.lrs[k].item(), s.accuracy[:, k]
-    at = range(len(accs))[epoch]
-    if axs is None:
-        alt = f'Learning rate {lr:.3g}: accuracy {accs[at]:.4f} at epoch {at}, and the weights'
-        axs = subplots(1, 2, figsize=(8, 2.6), alt=alt)[1]
-    axs[0].plot(accs, 'o-', color=BLUE, ms=3)
-    axs[0].plot(at, accs[at], 'o', color=RED, ms=8)
-    axs[0].set(title=f'lr {lr:.3g}: {accs[at]:.4f}', xlabel='epoch', ylabel='accuracy')
-    axs[0].set_ylim(.94, .99)
-    axs[0].xaxis.get_major_locator().set_params(integer=True)
-    show_weights(s.weights[at, k], f'epoch {at}', ax=axs[1])
-    return axs
+# %% ../nbs/06_threes_and_sevens.ipynb #62ec0364
+class SweepPicture:
+    "Pictures of a sweep: one rate among the others, and its weights, on one figure that is kept."
+    def __init__(self, s):
+        self.s, self.lrs = s, s.lrs.tolist()
+        self.fig, axs = subplots(1, 3, figsize=(8.4, 2.7), shown=False)
+        epochs, moving = range(len(s.accuracy)), dict(color=RED, animated=True)
+        self.lines, self.dots, self.titles = [], [], []
+        for ax, name, ys in zip(axs, ('loss', 'accuracy'), (s.loss, s.accuracy[1:])):
+            ax.plot(epochs[1:], ys[:, ::4], color='0.8', lw=1, antialiased=False)  # small files
+            low, high = ys[len(ys)//2:].min().item(), ys.quantile(.98 if ax is axs[0] else 1).item()
+            ax.set(xlabel='epoch', ylabel=name, title=' ', ylim=(low - .02*high, 1.01*high))
+            ax.xaxis.get_major_locator().set_params(integer=True)
+            self.lines.append(ax.plot([], [], lw=2, **moving)[0])
+            self.dots.append(ax.plot([], [], 'o', ms=8, **moving)[0])
+        show_weights(s.weights[-1, 0], ' ', ax=axs[2], bar=False)
+        self.image = axs[2].images[0]
+        self.image.set_animated(True)
+        self.titles = [ax.set_title('', animated=True) for ax in axs]
+
+# %% ../nbs/06_threes_and_sevens.ipynb #be71c2dd
+@patch
+def __call__(self: SweepPicture, lr, epoch):
+    "The figure for one rate and one epoch."
+    k, s = self.lrs.index(lr), self.s
+    w, accuracy = s.weights[epoch, k], s.accuracy[epoch, k]
+    for line, dot, ys in zip(self.lines, self.dots, (s.loss, s.accuracy[1:])):
+        line.set_data(range(1, len(ys) + 1), ys[:, k])
+        dot.set_data(*([epoch], ys[epoch - 1:epoch, k]) if epoch else ([], []))
+    loss = f'loss {s.loss[epoch - 1, k]:.4f}' if epoch else 'not trained'
+    limit = w.abs().max().item() or 1.
+    self.image.set(data=w.reshape(28, 28), clim=(-limit, limit))
+    said = loss, f'accuracy {accuracy:.4f}', f'weights, to {limit:.2g}'
+    for title, text in zip(self.titles, said): title.set_text(text)
+    self.fig.alt_text = f'Learning rate {lr:.3g}, epoch {epoch}: {", ".join(said)}'
+    return self.fig
+
+# %% ../nbs/06_threes_and_sevens.ipynb #4dc70183
+def explore_sweep(
+    s: Sweep,  # from `sweep`
+):             # widget with two sliders, `lr` and `epoch`
+    "Slide rate and epoch: learning curves, and the weights as a picture (red speaks against a 3)."
+    e = explore(SweepPicture(s), lr=s.lrs.tolist(), epoch=range(len(s.accuracy)))
+    e.epoch = len(s.accuracy) - 1
+    return e
 
 # %% ../nbs/06_threes_and_sevens.ipynb #f8ae7519
 def holdout(

@@ -197,7 +197,7 @@ def at(self: Flipbook, k):
     "The values at position number `k`, as `draw` takes them."
     return {n: v[i] for n, v, i in zip(self.names, self.values, self.split(k))}
 
-# %% ../nbs/api/explore.ipynb #4f194313
+# %% ../nbs/api/explore.ipynb #730f12c2
 @patch
 def caption(self: Flipbook, k):
     "The values at position number `k`, as readers see them."
@@ -206,17 +206,22 @@ def caption(self: Flipbook, k):
 
 @patch
 def missing(self: Flipbook, k):
-    "The position without a picture that is nearest to number `k`; `None` if there is none."
+    """The position without a picture that a reader at number `k` will want first, or `None`.
+
+    That is the nearest one that a single slider goes to, and then the nearest one for both.
+    """
     here = self.split(k)
-    far = lambda j: sum(abs(a - b) for a, b in zip(here, self.split(j)))
+    def far(j):
+        ways = [abs(a - b) for a, b in zip(here, self.split(j))]
+        return all(ways) and len(ways) > 1, sum(ways)
     return min((j for j in range(len(self)) if j not in self.done), key=far, default=None)
 
 @patch
-def five(self: Flipbook):
-    "First, quarter, middle, three quarters and last position of all sliders together."
-    places = [[round(q*(len(v) - 1)/4) for v in self.values] for q in range(5)]
-    values = [{n: v[i] for n, v, i in zip(self.names, self.values, p)} for p in places]
-    return list(dict.fromkeys(self.number(**v) for v in values))
+def five(self: Flipbook, k=0):
+    "Five positions of the first slider, end to end; a second one stays as at number `k`."
+    values = self.values[0]
+    places = dict.fromkeys(round(q*(len(values) - 1)/4) for q in range(5))
+    return [self.number(**self.at(k) | {self.names[0]: values[i]}) for i in places]
 
 # %% ../nbs/api/explore.ipynb #d0bc9d3c
 @patch
@@ -239,29 +244,33 @@ def twin(self: Flipbook, ks=None):
                      f'<figcaption>{html.escape(self.caption(k))}</figcaption></figure>'
                      for k in (self.five() if ks is None else ks))
 
-# %% ../nbs/api/explore.ipynb #4fd27c2f
-MAX_PICTURES, MAX_BYTES = 1000, 16*2**20  # of one explorer; beyond, it draws on demand
+# %% ../nbs/api/explore.ipynb #ec79f771
+MAX_PICTURES, MAX_BYTES = 1000, 24*2**20  # of one explorer; beyond, it draws on demand
 
-# %% ../nbs/api/explore.ipynb #68fe2736
+# %% ../nbs/api/explore.ipynb #fd7e801b
 class _Player:
     "What an explorer does in Python."
     def _prepare(self, book):
         self._book, self._sent, self._handles = book, {}, []
-        self._loop, self._task, self._shown = None, None, False
+        self._loop, self._task, self._began = None, None, None
         self._on_demand = len(book) > MAX_PICTURES
 
     def _here(self):
         "Number of the position where the sliders are."
         return self._book.number(**{n: getattr(self, n) for n in self._book.names})
 
+    def _five(self):
+        "Numbers of the positions in the twin: from where the sliders were when first shown."
+        return self._book.five(self._here() if self._began is None else self._began)
+
     def _next(self):
         "Number of the picture to draw now, `None` if there is none."
-        here, five = self._here(), [k for k in self._book.five() if k not in self._book.done]
+        here, five = self._here(), [k for k in self._five() if k not in self._book.done]
         if not self._on_demand: return five[0] if five else self._book.missing(here)
         if here not in self._sent and self._now.get('k') != here: return here
         return five[0] if five else None
 
-# %% ../nbs/api/explore.ipynb #ede67468
+# %% ../nbs/api/explore.ipynb #6ac41588
 @patch
 def _put(self: _Player, k, picture):
     "Send a picture to the browser."
@@ -271,7 +280,7 @@ def _put(self: _Player, k, picture):
         setattr(self, f'_f{k}', picture)
         self._on_demand = sum(self._sent.values()) > MAX_BYTES and len(self._sent) < len(self._book)
     else:
-        if k in self._book.five(): self._book.done[k] = picture
+        if k in self._five(): self._book.done[k] = picture
         if k == self._here(): self._now = dict(picture, k=k)
     if self._on_demand:
         self._note = (f'{len(self._book)} positions are too many to draw them all beforehand: '
@@ -292,7 +301,7 @@ async def _work(self: _Player):
         self._put(k, picture)
         self._renew()
 
-# %% ../nbs/api/explore.ipynb #d1e2f16f
+# %% ../nbs/api/explore.ipynb #51e12147
 @patch
 def _wake(self: _Player, change=None):
     if self._loop: self._loop.call_soon_threadsafe(self._go_on)
@@ -305,32 +314,35 @@ def _go_on(self: _Player):
 @patch
 def _renew(self: _Player):
     "Put the complete twin into the output, once, and not while somebody uses the sliders."
-    ready = all(k in self._book.done for k in self._book.five())
+    ready = all(k in self._book.done for k in self._five())
     if self._active or not self._handles or not ready: return
     data, meta = self._repr_mimebundle_()
     for handle in self._handles: handle.update(data, metadata=meta, raw=True)
     self._handles = []
 
-# %% ../nbs/api/explore.ipynb #c617c311
+# %% ../nbs/api/explore.ipynb #cb6ad4ff
 def _file(name): return (files('sgd_course')/name).read_text(encoding='utf-8')
 
 @patch
 def _repr_mimebundle_(self: _Player, **kwargs):
-    if not in_jupyter(): return {'text/plain': repr(self), 'text/html': self._book.twin()}, {}
+    if not in_jupyter():
+        return {'text/plain': repr(self), 'text/html': self._book.twin(self._five())}, {}
     bundle = super(_Player, self)._repr_mimebundle_(**kwargs)
     data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-    ready = [k for k in self._book.five() if k in self._book.done]
+    ready = [k for k in self._five() if k in self._book.done]
     return dict(data, **{'text/html': self._book.twin(ready)}), meta
 
+# %% ../nbs/api/explore.ipynb #f21eb5ec
 @patch
 def _ipython_display_(self: _Player, **kwargs):
     if not in_jupyter(): raise NotImplementedError  # IPython then takes _repr_mimebundle_
     from IPython.display import HTML, display
-    if not self._shown: self._start = list(self._book.split(self._here()))
+    if self._began is None:
+        self._began = self._here()
+        self._start = list(self._book.split(self._began))
     data, meta = self._repr_mimebundle_()
     self._handles.append(display(data, metadata=meta, raw=True, display_id=True))
     display(HTML(f'<script>{_file("explore_page.js")}</script>'))
-    self._shown = True
     self._wake()
 
 # %% ../nbs/api/explore.ipynb #dfc7e2f7

@@ -55,11 +55,12 @@ def _png(fig):
     picture.save(small, format='png', optimize=True)
     return small.getvalue()
 
-# %% ../nbs/api/plot.ipynb #3e0504a5
+# %% ../nbs/api/plot.ipynb #3de999a7
 def subplots(
     nrows=1, ncols=1,  # rows and columns of axes
     figsize=None,      # inches; `None`: 4 by 3 for each of the axes
     alt=None,          # what the figure shows, in a sentence; `None`: made from titles and axes
+    shown=True,        # below the cell; `False` for a figure that something else will show
     **kwargs           # for `plt.subplots`
 ):                     # figure, and its axes as `plt.subplots` gives them
     "`plt.subplots` with alternative text."
@@ -68,6 +69,7 @@ def subplots(
                            FigureClass=_figure_class(), layout='constrained', **kwargs)
     fig.alt_text = alt
     _only_html()
+    if not shown: plt.close(fig)
     return fig, ax
 
 # %% ../nbs/api/plot.ipynb #4c5206ae
