@@ -1,5 +1,6 @@
-"A copy of the tree, a wheel made from it, and a new environment that has nothing but that wheel."
+"A copy of the tree, a wheel made from it, a new environment that has nothing but that wheel; a browser."
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -85,3 +86,45 @@ def installed(wheel, tmp_path_factory):
     bin = Path(paths['scripts'])
     run(bin/'python', '-m', 'pip', 'install', '--no-deps', '--no-index', wheel)
     return bin
+
+
+@pytest.fixture(scope='session')
+def lab(tmp_path_factory):
+    from browser import Lab
+    lab = Lab(tmp_path_factory.mktemp('lab'))
+    yield lab
+    lab.stop()
+    assert network_tries(lab.env) == ''
+
+
+@pytest.fixture(scope='session')
+def browser():
+    from browser import BROWSER_FLAGS
+    from playwright.sync_api import sync_playwright
+    chromium = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+    # a reader's machine may have none; CI installs one, and must not go without
+    if not chromium and not os.environ.get('CI'): pytest.skip('no Chromium to open JupyterLab with')
+    with sync_playwright() as p:
+        b = p.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
+        yield b
+        b.close()
+
+
+@pytest.fixture
+def open_book(lab, browser):
+    "A function that opens a notebook with these cells; in the end, no page error and no outside request."
+    from browser import Book, notebook
+    pages, books, asked = [], [], []
+    def open_one(*cells, path=None):
+        page = browser.new_page(viewport=dict(width=1100, height=1000))
+        pages.append(page)
+        page.on('request', lambda r: asked.append(r.url))
+        path = path or notebook(lab.root/'nb'/f'{secrets.token_hex(4)}.ipynb', *cells)
+        books.append(Book(lab, page, path))
+        return books[-1]
+    yield open_one
+    for page in pages: page.close()
+    for s in lab.api('sessions'): lab.api(f'sessions/{s["id"]}', 'DELETE')
+    ours = (f'http://127.0.0.1:{lab.port}/', 'blob:', 'data:')
+    assert [u for u in asked if not u.startswith(ours)] == []
+    assert [e for b in books for e in b.errors] == []

@@ -1,30 +1,21 @@
 "The explorer: its Python in this process, and the widget in a real JupyterLab and a real browser."
 import asyncio
-import base64
-import hashlib
 import json
 import math
 import os
-import secrets
-import shutil
 import signal
-import socket
-import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
 import pytest
-from conftest import REPO, network_tries, offline_env, run
-from playwright.sync_api import expect, sync_playwright
+from browser import axe_violations, shown
+from conftest import REPO, run
+from playwright.sync_api import expect
 
 from sgd_course import explore as module
 from sgd_course.explore import Flipbook, explore
-
-BROWSER_FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-                 '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
 # --- in Python
 
@@ -188,7 +179,7 @@ def test_too_many_bytes(monkeypatch):
     assert '100 positions are too many' in e._note
 
 
-# --- a JupyterLab of its own, and pages in it
+# --- in the browser
 
 SETUP = '''
 import hashlib, time
@@ -209,152 +200,6 @@ e
 '''
 
 
-class Lab:
-    "JupyterLab on loopback, with a home of its own."
-    def __init__(self, root):
-        self.root, self.token = root, secrets.token_hex(16)
-        with socket.socket() as s:
-            s.bind(('127.0.0.1', 0))
-            self.port = s.getsockname()[1]
-        for folder, settings in {
-                '@jupyterlab/apputils-extension/notification': dict(fetchNews='false', checkForUpdates=False),
-                '@jupyter-widgets/jupyterlab-manager/plugin': dict(saveState=True)}.items():
-            file = root/'settings'/f'{folder}.jupyterlab-settings'
-            file.parent.mkdir(parents=True)
-            file.write_text(json.dumps(settings))
-        for folder in ('nb', 'home'): (root/folder).mkdir()
-        env = offline_env(root/'home', root)
-        env['PYTHONPATH'] += os.pathsep + str(REPO)
-        self.env = env | dict(JUPYTERLAB_SETTINGS_DIR=str(root/'settings'), JUPYTER_RUNTIME_DIR=str(root/'rt'),
-                              JUPYTERLAB_WORKSPACES_DIR=str(root/'ws'), JUPYTER_CONFIG_DIR=str(root/'cfg'))
-        self.log = open(root/'lab.log', 'w')
-        self.process = subprocess.Popen(
-            [sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ip=127.0.0.1',
-             f'--port={self.port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={self.token}',
-             f'--ServerApp.root_dir={root/"nb"}', '--LabApp.expose_app_in_browser=True'],
-            env=self.env, stdout=self.log, stderr=subprocess.STDOUT)
-        for _ in range(240):
-            try: return self.api('status') and None
-            except OSError: time.sleep(.5)
-        raise AssertionError((root/'lab.log').read_text()[-2000:])
-
-    def api(self, what, method='GET'):
-        r = urllib.request.Request(f'http://127.0.0.1:{self.port}/api/{what}', method=method,
-                                   headers={'Authorization': f'token {self.token}'})
-        body = urllib.request.urlopen(r, timeout=20).read()
-        return json.loads(body) if body else True
-
-    def stop(self):
-        self.process.terminate()
-        try: self.process.wait(20)
-        except subprocess.TimeoutExpired: self.process.kill()
-        self.log.close()
-
-
-class Book:
-    "A notebook open in JupyterLab."
-    def __init__(self, lab, page, path):
-        self.lab, self.page, self.path, self.errors = lab, page, path, []
-        page.on('pageerror', lambda e: self.errors.append(str(e)))
-        page.goto(f'http://127.0.0.1:{lab.port}/doc/tree/{path.name}?token={lab.token}&reset')
-        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session"
-                               "?.kernel?.status === 'idle'", timeout=90_000)
-
-    def command(self, name): self.page.evaluate('c => jupyterapp.commands.execute(c)', name)
-
-    def run_all(self):
-        self.command('notebook:run-all-cells')
-        self.explorer().wait_for(timeout=60_000)
-
-    def explorer(self, n=0): return self.page.locator('.sgd-explore').nth(n)
-
-    def ready(self, n=0):
-        "Wait until every picture is there and the twin is in the output."
-        expect(self.explorer(n)).not_to_contain_text('drawn', timeout=60_000)
-        self.page.wait_for_timeout(500)
-        return self.explorer(n)
-
-    def kernel(self):
-        path = self.path.name
-        return next(s['kernel']['id'] for s in self.lab.api('sessions') if s['path'] == path)
-
-    def until(self, expression, value):
-        "Wait until an expression in the kernel has this value: what the page sends takes a while."
-        end = time.time() + 20
-        while (found := self.ask(expression)) != value and time.time() < end: self.page.wait_for_timeout(50)
-        assert found == value
-
-    def ask(self, expression):
-        "The value of an expression in the kernel, over a connection of its own."
-        from jupyter_client import BlockingKernelClient
-        c = BlockingKernelClient(connection_file=str(self.lab.root/'rt'/f'kernel-{self.kernel()}.json'))
-        c.load_connection_file()
-        c.start_channels()
-        try:
-            reply = c.execute_interactive('', silent=True, store_history=False, timeout=30,
-                                          user_expressions=dict(v=expression))
-            v = reply['content']['user_expressions']['v']
-            assert v['status'] == 'ok', v
-            return v['data']['text/plain']
-        finally: c.stop_channels()
-
-
-def shown(explorer):
-    "SHA-256 of the bytes of the picture on the screen."
-    data = explorer.locator('img').evaluate(
-        "async i => { await i.decode(); const b = await (await fetch(i.src)).arrayBuffer();"
-        " let s = ''; new Uint8Array(b).forEach(c => s += String.fromCharCode(c)); return btoa(s); }")
-    return hashlib.sha256(base64.b64decode(data)).hexdigest()
-
-
-def notebook(path, *cells):
-    code = lambda i, s: dict(cell_type='code', id=f'c{i}', metadata={}, execution_count=None, outputs=[], source=s)
-    path.write_text(json.dumps(dict(
-        nbformat=4, nbformat_minor=5, cells=[code(i, s.strip()) for i, s in enumerate(cells)],
-        metadata=dict(kernelspec=dict(name='python3', display_name='Python 3', language='python')))))
-    return path
-
-
-@pytest.fixture(scope='module')
-def lab(tmp_path_factory):
-    lab = Lab(tmp_path_factory.mktemp('lab'))
-    yield lab
-    lab.stop()
-    assert network_tries(lab.env) == ''
-
-
-@pytest.fixture(scope='module')
-def browser():
-    chromium = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-    # a reader's machine may have none; CI installs one, and must not go without
-    if not chromium and not os.environ.get('CI'): pytest.skip('no Chromium to open JupyterLab with')
-    with sync_playwright() as p:
-        b = p.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
-        yield b
-        b.close()
-
-
-@pytest.fixture
-def open_book(lab, browser):
-    "A function that opens a notebook with these cells; in the end, no page error and no outside request."
-    pages, books, asked = [], [], []
-    def open_one(*cells, path=None):
-        page = browser.new_page(viewport=dict(width=1100, height=1000))
-        pages.append(page)
-        page.on('request', lambda r: asked.append(r.url))
-        path = path or notebook(lab.root/'nb'/f'{secrets.token_hex(4)}.ipynb', *cells)
-        books.append(Book(lab, page, path))
-        return books[-1]
-    yield open_one
-    for page in pages: page.close()
-    for s in lab.api('sessions'): lab.api(f'sessions/{s["id"]}', 'DELETE')
-    ours = (f'http://127.0.0.1:{lab.port}/', 'blob:', 'data:')
-    assert [u for u in asked if not u.startswith(ours)] == []
-    assert [e for b in books for e in b.errors] == []
-
-
-# --- in the browser
-
 def test_run_all_keys_drag_number_box(open_book):
     book = open_book(SETUP, SHOW)
     book.run_all()
@@ -368,6 +213,7 @@ def test_run_all_keys_drag_number_box(open_book):
         assert shown(e) == book.ask(f'picture_of(draw, lr={lr})').strip("'")
         book.until('e.lr', repr(lr))
     at(0)
+    assert axe_violations(book) == []
     slider.focus()
     for key, k in [('End', 19), ('ArrowLeft', 18), ('Home', 0), ('ArrowRight', 1), ('ArrowUp', 2),
                    ('PageUp', 4), ('ArrowDown', 3), ('PageDown', 1)]:

@@ -1,0 +1,130 @@
+"JupyterLab on loopback, notebooks open in it, and what is on the page."
+import base64
+import hashlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+from axe_playwright_python.sync_playwright import Axe
+from conftest import REPO, offline_env
+from playwright.sync_api import expect
+
+BROWSER_FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+                 '--disable-background-networking', '--disable-component-update', '--disable-sync']
+
+
+class Lab:
+    "JupyterLab on loopback, with a home of its own."
+    def __init__(self, root):
+        self.root, self.token = root, secrets.token_hex(16)
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            self.port = s.getsockname()[1]
+        for folder, settings in {
+                '@jupyterlab/apputils-extension/notification': dict(fetchNews='false', checkForUpdates=False),
+                '@jupyter-widgets/jupyterlab-manager/plugin': dict(saveState=True)}.items():
+            file = root/'settings'/f'{folder}.jupyterlab-settings'
+            file.parent.mkdir(parents=True)
+            file.write_text(json.dumps(settings))
+        for folder in ('nb', 'home'): (root/folder).mkdir()
+        env = offline_env(root/'home', root)
+        env['PYTHONPATH'] += os.pathsep + str(REPO)
+        self.env = env | dict(JUPYTERLAB_SETTINGS_DIR=str(root/'settings'), JUPYTER_RUNTIME_DIR=str(root/'rt'),
+                              JUPYTERLAB_WORKSPACES_DIR=str(root/'ws'), JUPYTER_CONFIG_DIR=str(root/'cfg'))
+        self.log = open(root/'lab.log', 'w')
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ip=127.0.0.1',
+             f'--port={self.port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={self.token}',
+             f'--ServerApp.root_dir={root/"nb"}', '--LabApp.expose_app_in_browser=True'],
+            env=self.env, stdout=self.log, stderr=subprocess.STDOUT)
+        for _ in range(240):
+            try: return self.api('status') and None
+            except OSError: time.sleep(.5)
+        raise AssertionError((root/'lab.log').read_text()[-2000:])
+
+    def api(self, what, method='GET'):
+        r = urllib.request.Request(f'http://127.0.0.1:{self.port}/api/{what}', method=method,
+                                   headers={'Authorization': f'token {self.token}'})
+        body = urllib.request.urlopen(r, timeout=20).read()
+        return json.loads(body) if body else True
+
+    def stop(self):
+        self.process.terminate()
+        try: self.process.wait(20)
+        except subprocess.TimeoutExpired: self.process.kill()
+        self.log.close()
+
+
+class Book:
+    "A notebook open in JupyterLab."
+    def __init__(self, lab, page, path):
+        self.lab, self.page, self.path, self.errors = lab, page, path, []
+        page.on('pageerror', lambda e: self.errors.append(str(e)))
+        page.goto(f'http://127.0.0.1:{lab.port}/doc/tree/{path.name}?token={lab.token}&reset')
+        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session"
+                               "?.kernel?.status === 'idle'", timeout=90_000)
+
+    def command(self, name): self.page.evaluate('c => jupyterapp.commands.execute(c)', name)
+
+    def run_all(self):
+        self.command('notebook:run-all-cells')
+        self.explorer().wait_for(timeout=60_000)
+
+    def explorer(self, n=0): return self.page.locator('.sgd-explore').nth(n)
+
+    def ready(self, n=0):
+        "Wait until every picture is there and the twin is in the output."
+        expect(self.explorer(n)).not_to_contain_text('drawn', timeout=60_000)
+        self.page.wait_for_timeout(500)
+        return self.explorer(n)
+
+    def kernel(self):
+        path = self.path.name
+        return next(s['kernel']['id'] for s in self.lab.api('sessions') if s['path'] == path)
+
+    def until(self, expression, value):
+        "Wait until an expression in the kernel has this value: what the page sends takes a while."
+        end = time.time() + 20
+        while (found := self.ask(expression)) != value and time.time() < end: self.page.wait_for_timeout(50)
+        assert found == value
+
+    def ask(self, expression):
+        "The value of an expression in the kernel, over a connection of its own."
+        from jupyter_client import BlockingKernelClient
+        c = BlockingKernelClient(connection_file=str(self.lab.root/'rt'/f'kernel-{self.kernel()}.json'))
+        c.load_connection_file()
+        c.start_channels()
+        try:
+            reply = c.execute_interactive('', silent=True, store_history=False, timeout=30,
+                                          user_expressions=dict(v=expression))
+            v = reply['content']['user_expressions']['v']
+            assert v['status'] == 'ok', v
+            return v['data']['text/plain']
+        finally: c.stop_channels()
+
+
+def axe_violations(book):
+    "What axe-core, the accessibility checker, finds in the outputs of a notebook."
+    found = Axe().run(book.page, context='.jp-OutputArea-output').response['violations']
+    return [(v['id'], v['help'], [n['html'][:200] for n in v['nodes']]) for v in found]
+
+
+def shown(explorer):
+    "SHA-256 of the bytes of the picture on the screen."
+    data = explorer.locator('img').evaluate(
+        "async i => { await i.decode(); const b = await (await fetch(i.src)).arrayBuffer();"
+        " let s = ''; new Uint8Array(b).forEach(c => s += String.fromCharCode(c)); return btoa(s); }")
+    return hashlib.sha256(base64.b64decode(data)).hexdigest()
+
+
+def notebook(path, *cells):
+    code = lambda i, s: dict(cell_type='code', id=f'c{i}', metadata={}, execution_count=None, outputs=[], source=s)
+    path.write_text(json.dumps(dict(
+        nbformat=4, nbformat_minor=5, cells=[code(i, s.strip()) for i, s in enumerate(cells)],
+        metadata=dict(kernelspec=dict(name='python3', display_name='Python 3', language='python')))))
+    return path

@@ -1,0 +1,123 @@
+"Every explorer of the lessons, as a learner uses it, in a real JupyterLab."
+import json
+import re
+
+import pytest
+import torch
+from browser import axe_violations, shown
+from conftest import REPO
+from playwright.sync_api import expect
+
+from sgd_course import curve, descent, explore, slope
+from sgd_course.classifier import SweepPicture, sweep
+
+# lesson -> the function that its cell calls, and the lines before it that the call needs
+LESSONS = {
+    '02_slope': ('explore_slope', 'def f(x): return x**2\n'),
+    '04_learning_rate': ('explore_descent', 'def f(x): return x**2\n'),
+    '05_seven_steps': ('explore_fit', 'time, speed, first_guess = roller_coaster()\n'),
+    '06_threes_and_sevens': ('explore_sweep', 'all_rates = sweep(torch.logspace(-3, 2, 41))\n')}
+
+
+def call(lesson):
+    "The lesson's own cell that shows its explorer; the widget is `e`."
+    cells = json.loads((REPO/'nbs'/f'{lesson}.ipynb').read_text())['cells']
+    name = LESSONS[lesson][0]
+    mine = [''.join(c['source']) for c in cells if c['cell_type'] == 'code']
+    code, = [s for s in mine if re.search(rf'^(e = )?{name}\(', s, re.M)]
+    return re.sub(rf'^{name}\((.*)$', rf'e = {name}(\1\ne', code, flags=re.M | re.S)
+
+
+@pytest.fixture(params=LESSONS)
+def book(request, open_book):
+    setup = ('import hashlib\nimport torch\nfrom sgd_course.all import *\n'
+             'from sgd_course.explore import _dots, _picture\n'
+             'def now():\n    here = e._book.at(e._here())\n'
+             '    return hashlib.sha256(_picture(*_dots(e._book.draw, here))["png"]).hexdigest()\n')
+    book = open_book(setup + LESSONS[request.param][1], call(request.param))
+    book.run_all()
+    return book
+
+
+def test_slide(book):
+    e = book.explorer()
+    sliders = e.get_by_role('slider')
+    expect(sliders).to_have_count(2)
+    expect(e.locator('img')).to_be_visible()
+    assert 'too many' not in e.inner_text()
+    def same():
+        "The picture on the page is the one that Python draws for the values on the page."
+        values = [sliders.nth(a).get_attribute('aria-valuetext') for a in range(2)]
+        book.until('[e._book.texts[a][i] for a, i in enumerate(e._book.split(e._here()))]', repr(values))
+        expect(e.locator('img')).not_to_have_class('sgd-waiting', timeout=30_000)
+        assert shown(e) == book.ask('now()').strip("'")
+    same()
+    for a in range(2):
+        slider = sliders.nth(a)
+        slider.focus()
+        last = int(slider.get_attribute('max'))
+        for key, at in [('End', last), ('ArrowLeft', last - 1), ('Home', 0), ('ArrowRight', 1)]:
+            book.page.keyboard.press(key)
+            assert slider.input_value() == str(at)
+            same()
+        r = slider.bounding_box()
+        book.page.mouse.move(r['x'] + 10, r['y'] + r['height']/2)
+        book.page.mouse.down()
+        for i in range(30): book.page.mouse.move(r['x'] + 10 + i*(r['width'] - 20)/30, r['y'] + r['height']/2)
+        book.page.mouse.up()
+        same()
+        box = e.get_by_role('spinbutton').nth(a)
+        box.fill(book.ask(f'e._book.values[{a}][1]'))
+        box.press('Enter')
+        assert slider.input_value() == '1'
+        same()
+    e.get_by_role('button', name='Reset').click()
+    same()
+    assert axe_violations(book) == []
+
+
+# --- what the pictures show is what the functions say
+
+def picture_says(picture, **values):
+    explore._dots(picture, values)
+    return picture.fig.alt_text
+
+
+def test_slope_picture():
+    says = picture_says(slope.SlopePicture(lambda x: x**2), nudge=.5, x=-1.5)
+    assert says == 'At x = -1.5: rise -1.25 over run 0.5: slope -2.5; the slope of the tangent is -3'
+
+
+def test_descent_picture():
+    picture = descent.DescentPicture(lambda x: x**2, [.1, .99, 1.1], [-1.5, 2.])
+    assert 'It creeps. Within 0.001 of the bottom: after 33 steps.' in picture_says(picture, lr=.1, start=-1.5)
+    assert 'It bounces. Within 0.001 of the bottom: after 362 steps.' in picture_says(picture, lr=.99, start=-1.5)
+    says = picture_says(picture, lr=1.1, start=2.)
+    assert 'It diverges. Within 0.001 of the bottom: not in 1000 steps.' in says
+    assert 'w 2, gradient 4, new w -2.4' in says
+    x, y = picture.walk.get_data()
+    torch.testing.assert_close(torch.as_tensor(x), descent.descend(lambda x: x**2, 2., 1.1, 10))
+    assert [t.get_text().split('\n')[0] for t in picture.cells] == ['0', '2', '4', '4.4', '-2.4']
+
+
+def test_descent_on_other_functions():
+    picture = descent.DescentPicture(lambda x: (x - 3)**4 + x, [.001, .1], [-1.], bottom=2.37)
+    assert 'It creeps' in picture_says(picture, lr=.001) and 'It diverges' in picture_says(picture, lr=.1)
+    with pytest.raises(ValueError, match='greater than 0'): descent.explore_descent(torch.sin, [0, .1], [1.])
+    with pytest.raises(ValueError, match='lr has|lr is'): descent.explore_descent(torch.sin, [], [1.])
+
+
+def test_fit_picture():
+    t, y, guess = curve.roller_coaster()
+    picture = curve.FitPicture(t, y, guess, [.5, 1.02], [0, 10])
+    says = picture_says(picture, part_of_largest_rate=.5, step=10)
+    for time, lr, said in zip(picture.times, picture.lrs, re.findall(r'loss ([\d.e+]+)', says)):
+        alone = curve.fit(curve.quadratic, time, y.double(), guess.double(), lr[0].item(), 10)
+        assert said.rstrip('.') == f'{alone.losses[-1]:.4g}'
+
+
+def test_sweep_picture():
+    s = sweep(torch.tensor([.1, 1.]), epochs=2, progress=False)
+    says = picture_says(SweepPicture(s), lr=1., epoch=2)
+    assert f'loss {s.loss[1, 1]:.4f}, accuracy {s.accuracy[2, 1]:.4f}' in says
+    assert 'not trained' in picture_says(SweepPicture(s), lr=1., epoch=0)
