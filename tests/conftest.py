@@ -34,6 +34,14 @@ def contents(folder):
             if f.is_file() and '__pycache__' not in f.parts}
 
 
+def pytest_collection_modifyitems(items):
+    "Mark the tests of widgets, and those that need a browser, so that they can be chosen with -m."
+    for item in items:
+        if 'browser' in item.fixturenames: item.add_marker('browser')
+        if item.path.stem in ('test_explore', 'test_explorers', 'test_draw', 'test_check'):
+            item.add_marker('widget')
+
+
 @pytest.fixture(scope='session')
 def tree(tmp_path_factory):
     "A copy of the working tree, in which tools can do what they like."

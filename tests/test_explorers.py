@@ -1,11 +1,12 @@
 "Every explorer of the lessons, as a learner uses it, in a real JupyterLab."
 import json
 import re
+import sys
 
 import pytest
 import torch
 from browser import axe_violations, shown
-from conftest import REPO
+from conftest import REPO, run
 from playwright.sync_api import expect
 
 from sgd_course import curve, descent, explore, slope
@@ -30,7 +31,7 @@ def call(lesson):
 
 @pytest.fixture(params=LESSONS)
 def book(request, open_book):
-    setup = ('import hashlib\nimport torch\nfrom sgd_course.all import *\n'
+    setup = ('import hashlib, json\nimport torch\nfrom sgd_course.all import *\n'
              'from sgd_course.explore import _dots, _picture\n'
              'def now():\n    here = e._book.at(e._here())\n'
              '    return hashlib.sha256(_picture(*_dots(e._book.draw, here))["png"]).hexdigest()\n')
@@ -74,6 +75,47 @@ def test_slide(book):
     e.get_by_role('button', name='Reset').click()
     same()
     assert axe_violations(book) == []
+
+
+def test_exported_with_widget_state(book, browser, lab, tmp_path):
+    e = book.explorer()
+    expect(e).not_to_contain_text('drawn', timeout=120_000)  # all of them
+    book.until('e._handles', '[]')                            # and the twin
+    texts = json.loads(book.ask('json.dumps(e._texts)').strip("'"))
+    book.ask('[setattr(e, n, v[1]) for n, v in zip(e._book.names, e._book.values)]')
+    picture = book.ask('now()').strip("'")
+    book.page.wait_for_timeout(1000)
+    book.command('docmanager:save')
+    page = exported(book.path, tmp_path, browser, lab)
+    live = page.locator('.sgd-explore')
+    for a in range(2):
+        slider = live.get_by_role('slider').nth(a)
+        slider.focus()
+        for key, at in [('Home', 0), ('ArrowRight', 1)]:
+            page.keyboard.press(key)
+            expect(slider).to_have_attribute('aria-valuetext', texts[a][at])
+    assert shown(live) == picture and page.errors == []
+    page.context.close()
+
+
+@pytest.mark.parametrize('lesson', LESSONS)
+def test_exported_as_it_is_in_the_repository(lesson, browser, lab, tmp_path):
+    page = exported(REPO/'nbs'/f'{lesson}.ipynb', tmp_path, browser, lab)
+    expect(page.get_by_role('figure')).to_have_count(5)
+    widths = page.get_by_role('img').evaluate_all('l => l.map(i => [i.naturalWidth, i.alt.length])')
+    assert len(widths) > 5 and all(w > 100 and alt > 10 for w, alt in widths) and page.errors == []
+    page.context.close()
+
+
+def exported(path, folder, browser, lab):
+    "The page that nbconvert makes of a notebook, opened without a network."
+    env = lab.env | dict(JUPYTER_CONFIG_DIR=str(folder))
+    run(sys.executable, '-m', 'jupyter', 'nbconvert', '--to', 'html', '--output-dir', folder, path, env=env)
+    page = browser.new_context(offline=True).new_page()
+    page.errors = []
+    page.on('pageerror', lambda e: page.errors.append(str(e)))
+    page.goto((folder/f'{path.stem}.html').as_uri())
+    return page
 
 
 # --- what the pictures show is what the functions say

@@ -88,15 +88,16 @@ def ci(tmp_path):
 
 def test_ci_runs_the_command_of_readme(ci, tmp_path):
     r, calls = ci('readlink -f .venv >>$CALLS; echo 3 passed')
-    assert r.returncode == 0 and r.stdout.endswith('3 passed\n')
-    *calls, environment = calls
-    assert calls == ['python3 -m venv .venv', 'pip install -e .[course,dev]', 'pytest ']
-    assert not environment.startswith(str(tmp_path/'repo'))
+    assert r.returncode == 0 and r.stdout.count('3 passed\n') == 1
+    assert calls[:3] == ['python3 -m venv .venv', 'pip install -e .[course,dev]', 'pytest ']
+    assert not calls[3].startswith(str(tmp_path/'repo'))
+    assert calls[4].endswith('-r tests/old_stack.txt') and 'not browser' in calls[5]
 
 
 @pytest.mark.parametrize('given, said', [
     (dict(at_pytest='echo 1 failed; exit 1'), '1 failed'),
     (dict(at_pytest='echo 3 passed; touch left_over'), 'left_over'),
+    (dict(at_pytest='echo 3 passed; [ -z "$PYTHONPATH" ]'), 'with the versions of tests/old_stack.txt'),
     (dict(readme='\npython3 -m pytest\n'), 'more than one line'),
 ])
 def test_ci_fails(ci, given, said):
