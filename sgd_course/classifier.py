@@ -271,18 +271,18 @@ class SweepPicture:
         self.image.set_animated(True)
         self.titles = [ax.set_title('', animated=True) for ax in axs]
 
-# %% ../nbs/06_threes_and_sevens.ipynb #be71c2dd
+# %% ../nbs/06_threes_and_sevens.ipynb #28754112
 @patch
 def __call__(self: SweepPicture, lr, epoch):
     "The figure for one rate and one epoch."
     k, s = self.lrs.index(lr), self.s
     w, accuracy = s.weights[epoch, k], s.accuracy[epoch, k]
-    for line, dot, ys in zip(self.lines, self.dots, (s.loss, s.accuracy[1:])):
+    for line, dot, ys in zip(self.lines, self.dots, (s.loss.numpy(), s.accuracy[1:].numpy())):
         line.set_data(range(1, len(ys) + 1), ys[:, k])
         dot.set_data(*([epoch], ys[epoch - 1:epoch, k]) if epoch else ([], []))
     loss = f'loss {s.loss[epoch - 1, k]:.4f}' if epoch else 'not trained'
     limit = w.abs().max().item() or 1.
-    self.image.set(data=w.reshape(28, 28), clim=(-limit, limit))
+    self.image.set(data=w.reshape(28, 28).numpy(), clim=(-limit, limit))
     said = loss, f'accuracy {accuracy:.4f}', f'weights, to {limit:.2g}'
     for title, text in zip(self.titles, said): title.set_text(text)
     self.fig.alt_text = f'Learning rate {lr:.3g}, epoch {epoch}: {", ".join(said)}'
