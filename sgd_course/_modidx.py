@@ -29,6 +29,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'sgd_course.check.Prediction.__init__': ('api/check.html#prediction.__init__', 'sgd_course/check.py'),
                                   'sgd_course.check.Prediction._widget': ('api/check.html#prediction._widget', 'sgd_course/check.py'),
                                   'sgd_course.check.Prediction.buttons': ('api/check.html#prediction.buttons', 'sgd_course/check.py'),
+                                  'sgd_course.check.Prediction.explain': ('api/check.html#prediction.explain', 'sgd_course/check.py'),
                                   'sgd_course.check.Progress': ('api/check.html#progress', 'sgd_course/check.py'),
                                   'sgd_course.check.Progress.__init__': ('api/check.html#progress.__init__', 'sgd_course/check.py'),
                                   'sgd_course.check.Progress._repr_html_': ('api/check.html#progress._repr_html_', 'sgd_course/check.py'),

@@ -575,7 +575,7 @@ def progress() -> Progress:  # a table, with `done` and `rows`
         rows.append((e.lesson, e.name, state, m['tries']))
     return Progress(rows)
 
-# %% ../nbs/api/check.ipynb #25f047e5
+# %% ../nbs/api/check.ipynb #211a8e19
 class Prediction(Asks):
     "A question before a figure, with two to five options, or a number to guess."
     def __init__(self,
@@ -596,9 +596,15 @@ class Prediction(Asks):
         call = f'Your prediction: `predict_{name}({example})`.'
         super().__init__(question, f'{listed}\n{call}' if options else call)
 
-# %% ../nbs/api/check.ipynb #06c7f12a
+    def __call__(self, guess=None): return self.explain(guess)
+
+    def buttons(self):
+        if self.options: return [(o, lambda b, o=o: self(o)) for o in self.options]
+        return [('Answer', lambda b: self(self._field.value))]
+
+# %% ../nbs/api/check.ipynb #aa9a9823
 @patch
-def __call__(
+def explain(
     self: Prediction,
     guess=None,  # one of the options, or a number
 ) -> Said:
@@ -616,12 +622,7 @@ def __call__(
     close = 'That is close. ' if abs(guess - answer) <= self.tolerance else ''
     return Said(f'You said {guess:g}, it is {answer:.4g}.', close + self.why)
 
-# %% ../nbs/api/check.ipynb #ad5e9b7a
-@patch
-def buttons(self: Prediction):
-    if self.options: return [(o, lambda b, o=o: self(o)) for o in self.options]
-    return [('Answer', lambda b: self(self._field.value))]
-
+# %% ../nbs/api/check.ipynb #15778465
 @patch
 def _widget(self: Prediction):
     "The question and its buttons; below it, what there is to say about the last one pressed."

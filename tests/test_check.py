@@ -110,12 +110,6 @@ def test_stub_in_the_lesson(ex):
         assert ast.unparse(found[0].body[-1]) == 'raise NotImplementedError'
 
 
-def statements(source):
-    "The statements of a function's body, without its docstring, as Python would write them."
-    body = ast.parse(source).body[0].body
-    return [ast.unparse(n) for n in body if not isinstance(getattr(n, 'value', None), ast.Constant)]
-
-
 @pytest.mark.parametrize('path', sorted((REPO/'nbs').glob('*.ipynb')), ids=lambda f: f.stem)
 def test_lesson_has_no_solution(path):
     last = [i for i, c in enumerate(cells(path)) if '## Exercises' in c['source']]
