@@ -22,7 +22,7 @@ setup(
     install_requires=cfg["requirements"].split(),
     extras_require={k: cfg[f"{k}_requirements"].split() for k in ("course", "dev")},
     # the lessons travel in the wheel as sgd_course/lessons, from where `sgd-course lab` copies them
-    packages=[lib, f"{lib}.lessons"],
+    packages=[lib, f"{lib}.exercises", f"{lib}.lessons"],
     package_dir={f"{lib}.lessons": nbs},
     package_data={lib: ["*.npz", "*.js", "*.css", "MNIST-NOTICE.txt"], f"{lib}.lessons": ["*.ipynb"]},
 )

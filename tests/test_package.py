@@ -73,7 +73,7 @@ def test_paths_are_the_same_for_setuptools_and_nbdev():
 
 def test_wheel_has_what_a_learner_needs_and_no_more(wheel, tree):
     with zipfile.ZipFile(wheel) as z: names = z.namelist()
-    package = {f'sgd_course/{f.name}' for f in (tree/'sgd_course').iterdir() if f.is_file()}
+    package = {f'sgd_course/{name}' for name in contents(tree/'sgd_course')}
     assert {'sgd_course/threes_and_sevens.npz', 'sgd_course/MNIST-NOTICE.txt'} < package
     inside = {n for n in names if '.dist-info/' not in n}
     assert inside == package | {f'sgd_course/lessons/{n}' for n in LESSONS}
@@ -88,7 +88,8 @@ def test_installed_package_is_the_one_in_the_new_environment(installed, offline,
 
 
 def test_each_module_imports_alone(installed, offline, tmp_path):
-    modules = [f.stem for f in (REPO/'sgd_course').glob('[!_]*.py')]
+    files = [f.relative_to(REPO/'sgd_course') for f in (REPO/'sgd_course').rglob('[!_]*.py')]
+    modules = ['.'.join(f.with_suffix('').parts) for f in files]
     code = f'''
 import importlib, sys, torch
 for m in {modules}:

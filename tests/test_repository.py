@@ -22,7 +22,7 @@ def test_ruff_finds_no_mistake():
 
 
 def test_exported_lines_fit_a_screen():
-    lines = [(f.name, line) for f in sorted((REPO/'sgd_course').glob('[!_]*.py'))
+    lines = [(f.name, line) for f in sorted((REPO/'sgd_course').rglob('[!_]*.py'))
              for line in f.read_text(encoding='utf-8').splitlines()]
     names = re.compile(r'__all__ = |           [\'"]')  # nbdev breaks its list of names elsewhere
     assert not [(f, line) for f, line in lines if len(line) > 100 and not names.match(line)]

@@ -1,0 +1,457 @@
+"Every exercise of every lesson refuses what is wrong and says why; marks are kept; it works in JupyterLab."
+import ast
+import inspect
+import json
+import math
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import REPO, run
+from playwright.sync_api import expect
+from test_explore import browser, lab, open_book  # noqa: F401
+from test_notebooks import cells
+
+from sgd_course import check
+from sgd_course.check import PROGRESS, Exercise, Prediction, course, progress
+
+EXERCISES, PREDICTIONS = course(), course(Prediction)
+each_exercise = pytest.mark.parametrize('ex', EXERCISES.values(), ids=lambda e: e.key.replace(' ', '_'))
+each_prediction = pytest.mark.parametrize('name, ask', PREDICTIONS.items())
+SOLUTIONS = sorted((REPO/'nbs'/'solutions').glob('*.ipynb'))
+
+
+@pytest.fixture(autouse=True)
+def nobody_was_here(tmp_path, monkeypatch):
+    "A folder without marks, and a module as after its import."
+    monkeypatch.chdir(tmp_path)
+    for name in '_unsaved', '_notes', '_noted': monkeypatch.setattr(check, name, type(getattr(check, name))())
+    for ex in EXERCISES.values(): monkeypatch.setattr(ex, 'hinted', 0)
+
+
+def saved(): return json.loads(Path(PROGRESS).read_text())
+
+
+# --- every exercise of every lesson
+
+@each_exercise
+def test_exercise_is_proved(ex): ex.prove()
+
+
+def stub(*args): raise NotImplementedError
+def crashes(*args): return [][1]
+def nothing(*args): pass
+def text(*args): return 'some text'
+def nan(*args): return math.nan
+def shape(*args): return torch.zeros(2, 3, 4, 5)
+def loops(*args):
+    while True: pass
+
+
+@each_exercise
+@pytest.mark.parametrize('answer, words', [
+    (crashes, 'stopped with an error, in line '), (loops, 'stopped after 0.3 seconds. Does its loop'),
+    (nothing, '`None`|afterwards|error'), (text, 'a string: expected|afterwards|error|not the one'),
+    (nan, 'NaN|a number: expected|afterwards|error'), (shape, r'shape \(2, 3, 4, 5\): expected|afterwards|error'),
+    (lambda: 1, r'parameters are `\(\)`: expected `\(\w'), (None, 'your function itself'), (3, 'It is 3: expected'),
+    ('x', 'function itself'), (lambda *args: object(), 'of type `object`: expected|afterwards|error')])
+def test_exercise_refuses(ex, answer, words, monkeypatch):
+    monkeypatch.setattr(check, 'SECONDS', .3)
+    result = ex(answer)
+    assert result.status == 'wrong'
+    assert re.search(words, result.message) or result.message in ex.mistakes
+    assert 'Traceback' not in repr(result) and 'sgd_course' not in repr(result)
+    assert saved()[ex.key] == dict(tries=1, correct=False)
+
+
+@each_exercise
+def test_hints_and_solution(ex):
+    n = len(ex.hints)
+    said = [ex.hint() for _ in range(n + 1)]
+    assert [s.head for s in said[:n]] == [f'{ex.name}: hint {k} of {n}.' for k in range(1, n + 1)]
+    assert repr(said[n]) == repr(said[n - 1])
+    for left in '3 more tries', '2 more tries', '1 more try':
+        assert left in ex.solution().head and 'return' not in repr(ex.solution())
+        ex(nothing)
+    code = repr(ex.solution()).split('\n\n', 1)[1]
+    assert f'def {ex.name}(' in code or f'class {ex.name}' in code
+    assert repr(ex.solution(now=True)) == repr(ex.solution())
+
+
+def test_zero_work_is_zero_and_all_solutions_are_all():
+    assert progress().done == 0 and len(progress().rows) == len(EXERCISES)
+    for ex in EXERCISES.values(): assert ex(stub).status == 'not attempted'
+    assert progress().done == 0 and os.listdir() == [], 'nothing was attempted, nothing is written'
+    for ex in EXERCISES.values(): assert ex(ex.worked).status == 'correct'
+    assert progress().done == len(EXERCISES)
+    assert all(row[2:] == ('correct', 1) for row in progress().rows)
+    assert repr(progress()).startswith(f'{len(EXERCISES)} of {len(EXERCISES)} exercises are correct.')
+
+
+def lesson_of(ex): return next((REPO/'nbs').glob(f'{ex.lesson}_*.ipynb'))
+
+
+@each_exercise
+def test_stub_in_the_lesson(ex):
+    sources = [c['source'] for c in cells(lesson_of(ex), 'code')]
+    own = [s for s in sources if f'check_{ex.name}({ex.name})' in s]
+    assert len(own) == 1, f'one cell calls check_{ex.name}({ex.name})'
+    found = [n for n in ast.parse(own[0]).body if getattr(n, 'name', '') == ex.name]
+    if isinstance(found[0], ast.FunctionDef):
+        given = [a.arg for a in found[0].args.args]
+        assert given == list(inspect.signature(ex.worked).parameters)
+        assert ast.unparse(found[0].body[-1]) == 'raise NotImplementedError'
+
+
+@pytest.mark.parametrize('path', sorted((REPO/'nbs').glob('*.ipynb')), ids=lambda f: f.stem)
+def test_lesson_has_no_solution(path):
+    dense = lambda text: re.sub(r'\s', '', text)
+    sources = [c['source'] for c in cells(path)]
+    first = next((i for i, s in enumerate(sources) if '## Exercises' in s), len(sources))
+    shown = dense('\n'.join(sources[first:]))
+    for ex in EXERCISES.values():
+        code = repr(ex.solution(now=True)).split(f'def {ex.name}(')[-1].split('\n')[1:]
+        for line in [*map(dense, code), *map(dense, ex.hints), *map(dense, ex.mistakes)]:
+            assert len(line) < 12 or line not in shown
+
+
+def test_solutions_do_not_travel_as_notebooks(tree):
+    names = {f.name for f in (tree/'nbs').glob('*.ipynb')}
+    assert SOLUTIONS and {f.name for f in SOLUTIONS} <= names, 'each belongs to a lesson'
+    assert {f'exercises.{f.stem}' for f in (REPO/'sgd_course'/'exercises').glob('[!_]*.py')} == {
+        cells(f, 'code')[0]['source'].split()[-1] for f in SOLUTIONS}
+
+
+# --- what no single exercise shows
+
+def scaled(x, lr):
+    "The right answer to `check_scaled`."
+    return lr*x
+
+
+def one(g): return torch.randn(3, generator=g), check.uniform(g, .1, 1)
+
+
+def exercise(solution=scaled, **given):
+    defaults = dict(lesson='00', cases=[(torch.ones(3), .5)], random=one, why='why', hints=['a', 'b'],
+                    mistakes={'You divide.': lambda x, lr: x/lr})
+    return Exercise(solution, **(defaults | given))
+
+
+@pytest.mark.parametrize('given, words', [
+    (dict(tol=(math.inf, math.inf)), 'accepts a mistake: You divide'),
+    (dict(mistakes={'You divide.': scaled}), 'accepts a mistake: You divide'),
+    (dict(mistakes={'a': lambda x, lr: x, 'b': lambda x, lr: x}), "expected 'b', got"),
+    (dict(oracle=lambda x, lr: 2*lr*x), 'solution is refused'),
+    (dict(hints=['a']), '1 hints'), (dict(mistakes={}), 'needs')])
+def test_a_lenient_exercise_is_caught(given, words):
+    exercise().prove()
+    with pytest.raises(AssertionError, match=words): exercise(**given).prove()
+
+
+def test_a_check_that_is_always_true_is_caught(monkeypatch):
+    monkeypatch.setattr(check, '_differ', lambda *args: '')
+    with pytest.raises(AssertionError, match='accepts a mistake'): exercise().prove()
+    for ex in EXERCISES.values():
+        with pytest.raises(AssertionError): ex.prove()
+
+
+@pytest.mark.parametrize('answer, words', [
+    (lambda x, lr: x.mul_(lr), "in place: it changes the caller's `x`"),
+    (lambda x, lr: x*.5, '`lr` is not used'),
+    (lambda x, lr: torch.ones(3)*lr, '`x` is not used'),
+    (lambda x, lr: torch.ones(3), '`x` and `lr` are not used'),
+    (lambda x, lr: (x*lr)[:, None], r'shape \(3, 1\): expected a tensor of shape \(3,\)'),
+    (lambda x, lr: (x*lr).tolist(), r'a list of length 3: expected a tensor of shape \(3,\)'),
+    (lambda x, lr: (x*lr).mean(), r'a number: expected a tensor of shape \(3,\)'),
+    (lambda x, lr: x*lr/0*0, 'NaN'), (lambda x, lr: x + lr, 'not the one expected'),
+    (lambda x, lr: sys.exit(3), 'stopped with an error'), (lambda x, lr: print('hello'), '`None`'),
+    (lambda x, lr: (i for i in x), 'of type `generator`'), (lambda x, lr: scaled, 'of type `function`')])
+def test_what_is_recognised_everywhere(answer, words, capsys):
+    result = exercise()(answer)
+    assert result.status == 'wrong' and re.search(words, result.message), result
+    assert capsys.readouterr().err == ''
+
+
+def test_types_of_numbers_do_not_matter():
+    for answer in (lambda x, lr: x.double()*lr, lambda x, lr: torch.nn.Parameter(x)*lr): assert exercise()(answer).status == 'correct'
+
+
+def test_what_an_answer_prints_is_not_lost(capsys):
+    exercise()(lambda x, lr: print('I was here'))
+    assert 'I was here' in capsys.readouterr().out
+
+
+def test_error_names_the_line_of_the_learner():
+    def helper(x): return x.nothing
+    def answer(x, lr):
+        y = x*lr
+        return helper(y)
+    result = exercise()(answer)
+    assert f'in line {helper.__code__.co_firstlineno}: `def helper(x): return x.nothing`' in result.message
+    assert result.rows['gave'].startswith("AttributeError: 'Tensor' object has no attribute")
+
+
+def test_an_error_may_be_a_known_mistake():
+    def leaf(w, lr): w -= lr*w.grad
+    def step(w, lr):
+        with torch.no_grad(): w -= lr*w.grad
+        w.grad = None
+    def keeps(w, lr):
+        with torch.no_grad(): w -= lr*w.grad
+    def weights(g):
+        w = torch.randn(3, generator=g).requires_grad_()
+        w.grad = torch.randn(3, generator=g)
+        return w, check.uniform(g, .1, 1)
+    ex = exercise(step, cases=[], random=weights, mistakes={'Use no_grad.': leaf, 'You did not clear it.': keeps})
+    ex.prove()
+    def with_zero_(w, lr):
+        with torch.no_grad(): w -= lr*w.grad
+        w.grad.zero_()
+    assert ex(with_zero_).status == 'correct'
+    def without_lr(w, lr):
+        with torch.no_grad(): w -= w.grad
+        w.grad = None
+    assert ex(without_lr).message == '`lr` is not used: another value gives the same result.'
+
+
+def test_answers_that_are_classes_or_draw_random_numbers():
+    class Adder:
+        def __init__(self, n): self.n = n
+        def add(self, x): return x + self.n + torch.rand(())
+    class Subtracter(Adder):
+        def add(self, x): return x - self.n + torch.rand(())
+    ex = exercise(Adder, use=lambda cls, n, x: cls(n).add(x), cases=[(1., 2.)], random=lambda g: (check.uniform(g, 1, 9), 3.),
+                  mistakes={'You subtract.': Subtracter})
+    state = torch.get_rng_state()
+    ex.prove()
+    assert torch.equal(torch.get_rng_state(), state), 'the random numbers of the learner are left alone'
+
+
+def test_an_endless_loop_is_stopped_in_any_thread(monkeypatch, capsys):
+    monkeypatch.setattr(check, 'SECONDS', .3)
+    before, found = threading.active_count(), []
+    def stubborn(x, lr):
+        for _ in range(5):
+            try: loops()
+            except BaseException: pass
+    def only_for_some(x, lr):
+        while lr != .5: pass
+        return scaled(x, lr)
+    for answer in (loops, stubborn, only_for_some):
+        t = threading.Thread(target=lambda: found.append(exercise()(answer)))
+        t.start()
+        t.join(20)
+    assert ['stopped after 0.3 seconds' in r.message for r in found] == [True]*3
+    assert found[0].rows['input'].startswith('x = tensor([1, 1, 1])') and found[2].rows['input'] != found[0].rows['input']
+    assert threading.active_count() == before and capsys.readouterr().err == ''
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='sends a signal')
+def test_the_learner_can_interrupt():
+    before = threading.active_count()
+    threading.Timer(.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt): exercise()(loops)
+    for _ in range(100):
+        if threading.active_count() == before: break
+        time.sleep(.05)
+    assert threading.active_count() == before and os.listdir() == []
+
+
+def test_a_check_never_raises():
+    class Strange:
+        def __eq__(self, other): raise RuntimeError('no == for me')
+        def __repr__(self): raise RuntimeError('no repr either')
+        def __call__(self, x, lr): return self
+    for answer in (lambda x, lr: Strange(), Strange(), Strange, int, print, max, ...):
+        assert exercise()(answer).status == 'wrong'
+    assert exercise()().status == 'wrong'
+
+
+# --- marks
+
+def test_tries_end_with_the_first_correct_one():
+    ex = exercise()
+    for answer in (nothing, stub, nothing, scaled): ex(answer)
+    assert saved() == {'00 scaled': dict(tries=3, correct=True)}
+    for answer in (scaled, nothing): ex(answer)
+    assert saved() == {'00 scaled': dict(tries=3, correct=True)}, 'never lost'
+    assert os.listdir() == [PROGRESS]
+
+
+DAMAGED = [b'', b'{', b'[]', b'\xff\xfe\x00', b'{"a": 1}', b'{"a": {"tries": "2", "correct": true}}', b'['*100_000,
+           b'{"a": {"tries": -1, "correct": true}}', b'{"a": {"tries": 1, "correct": 1}}', b'{"a": {"tries": NaN, "correct": true}}']
+
+
+@pytest.mark.parametrize('raw', DAMAGED, ids=lambda raw: repr(raw[:30]))
+def test_damaged_marks_are_kept_aside(raw):
+    Path(PROGRESS).write_bytes(raw)
+    Path('sgd_course_progress_damaged_1.json').write_text('an older one')
+    result = exercise()(scaled)
+    assert result.status == 'correct' and 'was damaged. It is now sgd_course_progress_damaged_2.json' in repr(result)
+    assert Path('sgd_course_progress_damaged_2.json').read_bytes() == raw
+    assert Path('sgd_course_progress_damaged_1.json').read_text() == 'an older one'
+    assert saved() == {'00 scaled': dict(tries=1, correct=True)}
+    assert 'damaged' not in repr(exercise()(scaled)), 'said once'
+
+
+def test_marks_of_others_stay():
+    others = {'99 later': dict(tries=7, correct=True, new='field')}
+    Path(PROGRESS).write_text(json.dumps(others))
+    exercise()(nothing)
+    assert saved() == others | {'00 scaled': dict(tries=1, correct=False)}
+
+
+def unwritable(tmp_path, how):
+    if how == 'folder is gone':
+        (tmp_path/'gone').mkdir(), os.chdir(tmp_path/'gone'), (tmp_path/'gone').rmdir()
+    elif how == 'name is taken by a folder': Path(PROGRESS).mkdir()
+    else:
+        if os.geteuid() == 0: pytest.skip('root may write anywhere')
+        tmp_path.chmod(0o500)
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='Windows has other ways to refuse')
+@pytest.mark.parametrize('how', ['folder is gone', 'name is taken by a folder', 'folder is read-only'])
+def test_where_nothing_can_be_written(tmp_path, how):
+    unwritable(tmp_path, how)
+    ex = EXERCISES['check_step_down']
+    first, second = ex(nothing), ex(ex.worked)
+    assert 'cannot be kept' in repr(first) and 'cannot be kept' not in repr(second)
+    assert (first.status, second.status, progress().done) == ('wrong', 'correct', 1)
+    os.chdir(tmp_path.parent), tmp_path.chmod(0o700)
+    (tmp_path/'free').mkdir(), os.chdir(tmp_path/'free')
+    ex(ex.worked)
+    assert saved()[ex.key]['correct'], 'kept as soon as it can be'
+
+
+def test_marks_are_read_where_nothing_can_be_written(monkeypatch):
+    ex = EXERCISES['check_step_down']
+    ex(ex.worked)
+    def refuse(*args, **kwargs): raise PermissionError(13, 'Permission denied')
+    for name in 'open', 'replace': monkeypatch.setattr(os, name, refuse)
+    assert progress().done == 1
+    Path(PROGRESS).write_text('{')
+    assert progress().done == 0
+
+
+def test_a_lock_that_was_left_behind():
+    lock = Path(PROGRESS + '.lock')
+    lock.touch()
+    os.utime(lock, (1, 1))
+    exercise()(scaled)
+    assert saved()['00 scaled']['correct'] and not lock.exists()
+
+
+def many_marks(n):
+    for k in range(25): check._mark(f'{k % 5}', False)
+    check._mark(f'own {n}', True)
+
+
+def test_kernels_at_once_lose_nothing():
+    context = multiprocessing.get_context('spawn')
+    kernels = [context.Process(target=many_marks, args=(n,)) for n in range(3)]
+    for k in kernels: k.start()
+    for k in kernels: k.join(120)
+    marks = saved()
+    assert [marks[f'{k}']['tries'] for k in range(5)] == [15]*5
+    assert [marks[f'own {n}']['correct'] for n in range(3)] == [True]*3
+    assert os.listdir() == [PROGRESS]
+
+
+def test_import_is_light():
+    code = ('import sys, sgd_course.check, sgd_course.exercises.slope; '
+            'print([m for m in ("matplotlib", "ipywidgets", "anywidget", "PIL", "IPython") if m in sys.modules])')
+    assert run(sys.executable, '-c', code, cwd=REPO).stdout == '[]\n'
+
+
+# --- predictions
+
+@each_prediction
+def test_prediction(name, ask):
+    assert name == f'predict_{ask.name}'
+    for shown in (repr(ask), ask._repr_html_()):
+        assert ask.question in shown and name in shown
+        for o, why in (ask.options or {}).items(): assert o in shown and why not in shown
+    if ask.options:
+        for o, why in ask.options.items():
+            said = repr(ask(o))
+            assert why in said and ask.options[ask.answer] in said and (' Yes.' in said) == (o == ask.answer)
+        assert 'is not one of the options' in repr(ask('nonsense'))
+    else:
+        value = ask.answer() if callable(ask.answer) else ask.answer
+        assert f'{value:.4g}' not in repr(ask) and ask.why in repr(ask(0))
+        assert 'That is close.' in repr(ask(value)) and 'close' not in repr(ask(value + 2*ask.tolerance + 1))
+    for wrong in (None, 'x', []): assert 'is not' in repr(ask(wrong))
+    assert os.listdir() == [], 'never graded'
+
+
+@pytest.mark.parametrize('options', [{'a': ''}, dict.fromkeys('abcdef', ''), dict.fromkeys('bc', '')])
+def test_prediction_needs_options(options):
+    with pytest.raises(ValueError, match='expected two to five'): Prediction('x', 'Is it?', 'a', options)
+
+
+# --- in the browser
+
+WRONG = '''
+from sgd_course.slope import slope
+from sgd_course.exercises.slope import check_step_down, predict_sign, predict_ten
+def step_down(f, x, lr):
+    print('running')
+    return x + lr*slope(f, x)
+r = check_step_down(step_down)
+r
+'''
+MENDED = '''
+def step_down(f, x, lr): return x - lr*slope(f, x)
+check_step_down(step_down)
+'''
+
+
+def test_a_learner_in_jupyterlab(open_book):  # noqa: F811
+    book = open_book(WRONG, MENDED, 'predict_sign', 'predict_ten', 'from sgd_course.check import progress\nprogress()')
+    page = book.page
+    output = lambda n: page.locator('.jp-Notebook-cell').nth(n).locator('.jp-Cell-outputArea')
+    run_cell = lambda n: page.evaluate("n => { const p = jupyterapp.shell.currentWidget.content; p.activeCellIndex = n;"
+                                       " return jupyterapp.commands.execute('notebook:run-cell'); }", n)
+    run_cell(0)
+    wrong = output(0)
+    expect(wrong).to_contain_text('step_down: not right yet. You added the slope, so the loss rises.', timeout=60_000)
+    expect(wrong).to_contain_text('running')
+    expect(wrong).to_contain_text('expected')
+    wrong.get_by_role('button', name='Hint 1 of 2').click()
+    expect(wrong.get_by_role('status')).to_contain_text('The slope says which way is up.')
+    hint = wrong.get_by_role('button', name='Hint 2 of 2')
+    hint.focus()
+    page.keyboard.press('Enter')
+    expect(wrong.get_by_role('status').nth(1)).to_contain_text('step_down: hint 2 of 2.')
+    expect(hint).to_be_disabled()
+    wrong.get_by_role('button', name='Solution', exact=True).click()
+    expect(wrong.get_by_role('status').nth(2)).to_contain_text('solution after 2 more tries')
+    wrong.get_by_role('button', name='Solution now').click()
+    expect(wrong.locator('pre').last).to_contain_text('return x - lr*slope(f, x)')
+
+    run_cell(1)
+    expect(output(1)).to_contain_text('step_down: correct. This one line')
+    assert json.loads((book.path.parent/PROGRESS).read_text()) == {'02 step_down': dict(tries=2, correct=True)}
+
+    run_cell(2)
+    expect(output(2)).to_contain_text('add a bit of the slope to x, or subtract it?')
+    output(2).get_by_role('button', name='add it', exact=True).click()
+    expect(output(2).get_by_role('status')).to_contain_text('You said: add it. No, it is: subtract it.')
+    run_cell(3)
+    output(3).get_by_role('textbox', name='Your guess').fill('-0.2')
+    output(3).get_by_role('button', name='Answer').click()
+    expect(output(3).get_by_role('status')).to_contain_text('You said -0.2, it is -0.1611. That is close.')
+    run_cell(4)
+    expect(output(4)).to_contain_text(f'1 of {len(EXERCISES)} exercises are correct.')
+    expect(output(4).get_by_role('row', name='02 step_down correct 2')).to_be_visible()
+    assert [b.get_attribute('aria-label') or b.inner_text() for b in page.locator('.jp-OutputArea button').all()].count('') == 0
+    (book.path.parent/PROGRESS).unlink()
