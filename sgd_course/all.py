@@ -1,6 +1,7 @@
 "Everything that the course exports: `from sgd_course.all import *`"
 # ruff: noqa: F403
 
+from .broken import *
 from .classifier import *
 from .curve import *
 from .data import *
