@@ -6,14 +6,15 @@
 __all__ = ['FAULTS', 'SIGNS', 'loss_with', 'step_with', 'Step', 'first_step', 'Run', 'train_with', 'plot_runs', 'Signs', 'signs',
            'three_parts', 'report_with', 'contradiction', 'mystery', 'diagnose']
 
-# %% ../nbs/07_broken.ipynb #eb7e57f1
+# %% ../nbs/07_broken.ipynb #5d189ecf
 from functools import cache
 from typing import NamedTuple
 
 import torch
 
-from .classifier import as_vectors, init_params, linear1
+from .classifier import _check_epochs, as_vectors, init_params, linear1
 from .data import Digits, threes_and_sevens
+from .descent import check_lr
 from .plot import BLUE, RED, subplots
 
 # %% ../nbs/07_broken.ipynb #e82f3af5
@@ -49,11 +50,15 @@ def step_with(
             p -= sign*lr*p.grad
             if 'gradients not cleared' not in faults: p.grad = None
 
-# %% ../nbs/07_broken.ipynb #98c5483c
+# %% ../nbs/07_broken.ipynb #058bf776
 @cache
 def _data(): return as_vectors(threes_and_sevens())
 
-# %% ../nbs/07_broken.ipynb #7b7d55a1
+def _check_faults(faults):
+    if not set(faults) <= set(FAULTS):
+        raise ValueError(f'faults are {faults}: expected names from {FAULTS}.')
+
+# %% ../nbs/07_broken.ipynb #db10da2a
 class Step(NamedTuple):
     "One step from zeros, on one batch."
     before: float       # loss of the batch
@@ -62,17 +67,18 @@ class Step(NamedTuple):
     left: bool          # is there still a gradient after the step?
 
 def first_step(
-    *faults,           # names from `FAULTS`
-    lr: float=1.0,     # learning rate, > 0
-) -> Step:
-    "What one step does to a batch of 256 digits, about half of them 3s."
+    *faults,        # names from `FAULTS`
+    lr: float=1.0,  # learning rate, > 0
+) -> Step:          # losses and gradients, before and after
+    "What one step does to 256 digits, about half of them 3s. Raises as `train_with` does."
+    _check_faults(faults)
     x, y, *_ = _data()
     i = torch.randperm(len(x), generator=torch.Generator().manual_seed(42))[:256]
     w, b = init_params((784, 1), std=0), init_params(1, std=0)
     before = loss_with(faults, x[i], y[i], w, b)
     before.backward()
     grad = w.grad.flatten().clone()
-    step_with(faults, (w, b), lr)
+    step_with(faults, (w, b), check_lr(lr).item())
     return Step(before.item(), grad, loss_with(faults, x[i], y[i], w, b).item(), w.grad is not None)
 
 # %% ../nbs/07_broken.ipynb #d4cce350
@@ -88,18 +94,14 @@ class Run(NamedTuple):
     @property
     def length(self): return self.weights.norm(dim=1)
 
-# %% ../nbs/07_broken.ipynb #7311058a
+# %% ../nbs/07_broken.ipynb #f271e2eb
 EVERY = 7  # batches from look to look; an epoch of 49 has seven looks
 
 def _look(x, y, w, b):
     right = ((linear1(x, w, b) > 0) == (y == 1))[:, 0].float()
     return right, torch.cat([w[:, 0], b]).detach()
 
-def _check_faults(faults):
-    if not set(faults) <= set(FAULTS):
-        raise ValueError(f'faults are {faults}: expected names from {FAULTS}.')
-
-# %% ../nbs/07_broken.ipynb #9c0bab35
+# %% ../nbs/07_broken.ipynb #e17f4510
 def train_with(
     *faults,            # names from `FAULTS`; none for a healthy run
     seed=0,             # of the order of the images
@@ -107,12 +109,12 @@ def train_with(
     lr: float=1.0,      # learning rate, > 0
     data: Digits=None,  # from `as_vectors`; `None`: the threes and sevens
 ) -> Run:               # losses, looks and weights
-    "Train from zeros with batches of 256. Raises `ValueError` for a fault that is not known."
-    _check_faults(faults)
+    "Train from zeros with batches of 256. Raises `ValueError` for wrong faults, epochs or rate."
+    _check_faults(faults), _check_epochs(epochs)
     x, y, valid_x, valid_y = data or _data()
     w, b = init_params((784, 1), std=0), init_params(1, std=0)
     g, losses, looks = torch.Generator().manual_seed(seed), [], []
-    if 'learning rate too high' in faults: lr = 100*lr
+    lr = check_lr(lr).item()*(100 if 'learning rate too high' in faults else 1)
     for epoch in range(epochs):
         order = torch.randperm(len(x), generator=g)
         if 'not shuffled' in faults: order = torch.arange(len(x))
@@ -270,7 +272,7 @@ def _between(low, high):
     if low == high: return f'exactly {low:g}'
     return f'above {low:g}' if high == torch.inf else f'from {low:g} to {high:g}'
 
-# %% ../nbs/07_broken.ipynb #06320e83
+# %% ../nbs/07_broken.ipynb #1baca6af
 def diagnose(
     k: int,            # which mystery
     fault: str = None,  # your diagnosis: a key of `SIGNS`
@@ -279,9 +281,9 @@ def diagnose(
     name, run = _mystery(k)
     if fault == 'test set used to stop': return _Answer(
         'No curve can show that, and it is not among the mysteries. What do these curves show?')
-    if fault not in SIGNS: return _Answer(
-        f'No diagnosis yet. Say `diagnose({k}, ...)` with one of: '
-        + ', '.join(f"`'{n}'`" for n in SIGNS) + '.')
+    if not isinstance(fault, str) or fault not in SIGNS: return _Answer(
+        ('No diagnosis yet.' if fault is None else f'`{fault!r}` is no diagnosis.')
+        + f' Say `diagnose({k}, ...)` with one of: ' + ', '.join(f'`{n!r}`' for n in SIGNS) + '.')
     if fault == name: return _Answer(f'Right: {name}. {_WHY[name]}')
     sign, low, high, measured = contradiction(fault, signs([run]))
     return _Answer(f'It is something else. With the diagnosis "{fault}", '
