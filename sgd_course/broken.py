@@ -204,12 +204,12 @@ def report_with(
     best = run.right[:, choose].mean(1).argmax()
     return run.right[best, test].mean().item(), run.right[best, later].mean().item()
 
-# %% ../nbs/07_broken.ipynb #cbe8793d
+# %% ../nbs/07_broken.ipynb #26b9a5f9
 SIGNS = {  # what is measured when the fault is there: smallest and largest value
     'healthy': dict(largest=(.4, .55), accuracy=(.973, 1), length=(2, 8)),
     'gradients not cleared': dict(accuracy=(.94, .975), length=(100, 400), growth=(1.9, 2.1)),
     'not shuffled': dict(largest=(.99, 1), swing=(.25, 1), accuracy=(.85, .96)),
-    'no sigmoid': dict(largest=(5, torch.inf)),
+    'no sigmoid': dict(largest=(2, torch.inf)),
     'wrong direction': dict(loss=(.95, 1), accuracy=(0, .05)),
     'accuracy as the loss': dict(length=(0, 0)),
     'learning rate too high': dict(accuracy=(.94, .975), length=(40, 100), growth=(1, 1.05)),
@@ -272,11 +272,11 @@ def _between(low, high):
     if low == high: return f'exactly {low:g}'
     return f'above {low:g}' if high == torch.inf else f'from {low:g} to {high:g}'
 
-# %% ../nbs/07_broken.ipynb #1baca6af
+# %% ../nbs/07_broken.ipynb #529cd79d
 def diagnose(
-    k: int,            # which mystery
-    fault: str = None,  # your diagnosis: a key of `SIGNS`
-) -> str:              # whether it is right, and why
+    k: int,           # which mystery
+    fault: str=None,  # your diagnosis: a key of `SIGNS`
+) -> str:             # whether it is right, and why
     "Answer a diagnosis. Raises `ValueError` unless `k` is 0, 1, ..."
     name, run = _mystery(k)
     if fault == 'test set used to stop': return _Answer(
