@@ -2,6 +2,7 @@
 # ruff: noqa: F403
 
 from .check import *
+from .broken import *
 from .classifier import *
 from .curve import *
 from .data import *
