@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from browser import axe_violations
 from conftest import REPO, run
 from playwright.sync_api import expect
-from test_explore import browser, lab, open_book  # noqa: F401
 from test_notebooks import cells
 
 from sgd_course import check
@@ -415,7 +415,7 @@ check_step_down(step_down)
 '''
 
 
-def test_a_learner_in_jupyterlab(open_book):  # noqa: F811
+def test_a_learner_in_jupyterlab(open_book):
     book = open_book(WRONG, MENDED, 'predict_sign', 'predict_ten', 'from sgd_course.check import progress\nprogress()')
     page = book.page
     output = lambda n: page.locator('.jp-Notebook-cell').nth(n).locator('.jp-Cell-outputArea')
@@ -453,5 +453,6 @@ def test_a_learner_in_jupyterlab(open_book):  # noqa: F811
     run_cell(4)
     expect(output(4)).to_contain_text(f'1 of {len(EXERCISES)} exercises are correct.')
     expect(output(4).get_by_role('row', name='02 step_down correct 2')).to_be_visible()
+    assert axe_violations(book) == []
     assert [b.get_attribute('aria-label') or b.inner_text() for b in page.locator('.jp-OutputArea button').all()].count('') == 0
     (book.path.parent/PROGRESS).unlink()
