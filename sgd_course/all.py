@@ -1,13 +1,14 @@
 "Everything that the course exports: `from sgd_course.all import *`"
 # ruff: noqa: F403
 
-from .check import *
 from .broken import *
+from .check import *
 from .classifier import *
 from .curve import *
 from .data import *
 from .descent import *
 from .explore import *
+from .explorers import *
 from .gradients import *
 from .pixels import *
 from .plot import *

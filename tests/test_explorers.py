@@ -4,13 +4,10 @@ import re
 import sys
 
 import pytest
-import torch
 from browser import axe_violations, shown
 from conftest import REPO, run
 from playwright.sync_api import expect
 
-from sgd_course import curve, descent, explore, slope
-from sgd_course.classifier import SweepPicture, sweep
 
 # lesson -> the function that its cell calls, and the lines before it that the call needs
 LESSONS = {
@@ -116,50 +113,3 @@ def exported(path, folder, browser, lab):
     page.on('pageerror', lambda e: page.errors.append(str(e)))
     page.goto((folder/f'{path.stem}.html').as_uri())
     return page
-
-
-# --- what the pictures show is what the functions say
-
-def picture_says(picture, **values):
-    explore._dots(picture, values)
-    return picture.fig.alt_text
-
-
-def test_slope_picture():
-    says = picture_says(slope.SlopePicture(lambda x: x**2), nudge=.5, x=-1.5)
-    assert says == 'At x = -1.5: rise -1.25 over run 0.5: slope -2.5; the slope of the tangent is -3'
-
-
-def test_descent_picture():
-    picture = descent.DescentPicture(lambda x: x**2, [.1, .99, 1.1], [-1.5, 2.])
-    assert 'It creeps. Within 0.001 of the bottom: after 33 steps.' in picture_says(picture, lr=.1, start=-1.5)
-    assert 'It bounces. Within 0.001 of the bottom: after 362 steps.' in picture_says(picture, lr=.99, start=-1.5)
-    says = picture_says(picture, lr=1.1, start=2.)
-    assert 'It diverges. Within 0.001 of the bottom: not in 1000 steps.' in says
-    assert 'w 2, gradient 4, new w -2.4' in says
-    x, y = picture.walk.get_data()
-    torch.testing.assert_close(torch.as_tensor(x), descent.descend(lambda x: x**2, 2., 1.1, 10))
-    assert [t.get_text().split('\n')[0] for t in picture.cells] == ['0', '2', '4', '4.4', '-2.4']
-
-
-def test_descent_on_other_functions():
-    picture = descent.DescentPicture(lambda x: (x - 3)**4 + x, [.001, .1], [-1.], bottom=2.37)
-    assert 'It creeps' in picture_says(picture, lr=.001) and 'It diverges' in picture_says(picture, lr=.1)
-    with pytest.raises(ValueError, match='greater than 0'): descent.explore_descent(torch.sin, [0, .1], [1.])
-    with pytest.raises(ValueError, match='lr has|lr is'): descent.explore_descent(torch.sin, [], [1.])
-
-
-def test_fit_picture():
-    t, y, guess = curve.roller_coaster()
-    picture = curve.FitPicture(t, y, guess, [.5, 1.02], [0, 10])
-    says = picture_says(picture, part_of_largest_rate=.5, step=10)
-    for time, lr, said in zip(picture.times, picture.lrs, re.findall(r'loss ([\d.e+]+)', says)):
-        alone = curve.fit(curve.quadratic, time, y.double(), guess.double(), lr[0].item(), 10)
-        assert said.rstrip('.') == f'{alone.losses[-1]:.4g}'
-
-
-def test_sweep_picture():
-    s = sweep(torch.tensor([.1, 1.]), epochs=2, progress=False)
-    says = picture_says(SweepPicture(s), lr=1., epoch=2)
-    assert f'loss {s.loss[1, 1]:.4f}, accuracy {s.accuracy[2, 1]:.4f}' in says
-    assert 'not trained' in picture_says(SweepPicture(s), lr=1., epoch=0)
