@@ -76,9 +76,9 @@ class DescentPicture:
         self.grads = self.grads.reshape(self.paths[:5].shape)
         self._figure(1.3*(x - bottom).abs().max().item(), steps)
 
-# %% ../nbs/api/explorers.ipynb #ad24d4f1
+# %% ../nbs/api/explorers.ipynb #44b56bff
 @patch
-def _figure(self: DescentPicture, reach, steps):
+def _figure(self: DescentPicture, reach, steps):  # noqa: F811
     "What does not move, and what will, marked as animated."
     ends = dict(min=self.bottom - reach, max=self.bottom + reach)
     self.fig, ((curve, losses), (numbers, empty)) = subplots(
@@ -107,9 +107,9 @@ def _text(ax, x, y, s='', **kwargs):
     "Text on empty axes, for which the layout makes no room."
     return ax.text(x, y, s, va='top', transform=ax.transAxes, in_layout=False, **kwargs)
 
-# %% ../nbs/api/explorers.ipynb #b5649d4e
+# %% ../nbs/api/explorers.ipynb #de028b05
 @patch
-def __call__(self: DescentPicture, lr, start=None):
+def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
     "The figure for one rate and one start."
     k, s = self.lrs.index(lr), 0 if start is None else self.starts.index(start)
     path, grad, needed = self.paths[:, k, s], self.grads[:, k, s], self.needed[k, s].item()
@@ -157,9 +157,9 @@ class FitPicture:
             self.losses.append(torch.func.vmap(torch.func.vmap(loss))(path))
         self._figure(y)
 
-# %% ../nbs/api/explorers.ipynb #c94232d0
+# %% ../nbs/api/explorers.ipynb #3dafcf38
 @patch
-def _figure(self: FitPicture, y):
+def _figure(self: FitPicture, y):  # noqa: F811
     "What does not move, and what will, marked as animated."
     self.fig, axs = subplots(2, 2, figsize=(8, 4.8), sharey='row', shown=False)
     self.fits, self.falls, self.titles, moving = [], [], [], dict(color=RED, animated=True)
@@ -173,9 +173,9 @@ def _figure(self: FitPicture, y):
         self.titles.append(fit.set_title('', animated=True))
     axs[0, 0].set_ylabel('speed (m/s)'); axs[1, 0].set_ylabel('loss')
 
-# %% ../nbs/api/explorers.ipynb #946dfccd
+# %% ../nbs/api/explorers.ipynb #c45e45e1
 @patch
-def __call__(self: FitPicture, part_of_largest_rate, step):
+def __call__(self: FitPicture, part_of_largest_rate, step):  # noqa: F811
     "The figure for one rate and one step."
     k, said = self.parts.index(part_of_largest_rate), []
     for i, name in enumerate(('in seconds', 'standardised')):
@@ -218,9 +218,9 @@ class SweepPicture:
         self.image.set_animated(True)
         self.titles = [ax.set_title('', animated=True) for ax in axs]
 
-# %% ../nbs/api/explorers.ipynb #f4e7b684
+# %% ../nbs/api/explorers.ipynb #b1ce2bd4
 @patch
-def __call__(self: SweepPicture, lr, epoch):
+def __call__(self: SweepPicture, lr, epoch):  # noqa: F811
     "The figure for one rate and one epoch."
     k, s = self.lrs.index(lr), self.s
     w, accuracy = s.weights[epoch, k], s.accuracy[epoch, k]

@@ -8,7 +8,6 @@ from browser import axe_violations, shown
 from conftest import REPO, run
 from playwright.sync_api import expect
 
-
 # lesson -> the function that its cell calls, and the lines before it that the call needs
 LESSONS = {
     '02_slope': ('explore_slope', 'def f(x): return x**2\n'),
