@@ -5,6 +5,7 @@ from .classifier import *
 from .curve import *
 from .data import *
 from .descent import *
+from .draw import *
 from .explore import *
 from .gradients import *
 from .pixels import *
