@@ -93,6 +93,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'sgd_course.draw.Reader.twin': ('api/draw.html#reader.twin', 'sgd_course/draw.py'),
                                  'sgd_course.draw.Reader.words': ('api/draw.html#reader.words', 'sgd_course/draw.py'),
                                  'sgd_course.draw._Sheet': ('api/draw.html#_sheet', 'sgd_course/draw.py'),
+                                 'sgd_course.draw._Sheet.__init__': ('api/draw.html#_sheet.__init__', 'sgd_course/draw.py'),
                                  'sgd_course.draw._Sheet.__repr__': ('api/draw.html#_sheet.__repr__', 'sgd_course/draw.py'),
                                  'sgd_course.draw._Sheet._changed': ('api/draw.html#_sheet._changed', 'sgd_course/draw.py'),
                                  'sgd_course.draw._Sheet._check': ('api/draw.html#_sheet._check', 'sgd_course/draw.py'),

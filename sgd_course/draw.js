@@ -5,7 +5,7 @@
 
 const SEND_EVERY = 100;   // ms: at most ten drawings a second go to the kernel
 const PATIENCE = 2000;    // ms until a reader is told that Python does not answer
-const PEN = 0.08;         // width of a line on the screen, of the paper's side
+const PEN = 0.09;         // width of a line on the screen, of the paper's side
 const STEP = 0.004;       // the least way between two points, of the paper's side
 
 const make = (tag, props = {}, ...children) => {
@@ -21,22 +21,22 @@ const control = (tag, props) => {
   return e;
 };
 
-let sheets = 0;   // so that the radio buttons of two sheets are two groups
-
 function render({ model, el }) {
-  const samples = model.get("_samples"), names = model.get("_names"), group = `sgd-${++sheets}`;
-  const invitation = `Draw a ${names[0]} or a ${names[1]} here`;
+  const samples = model.get("_samples"), names = model.get("_names");
+  const group = `sgd-${Math.random()}`;   // the radio buttons of each sheet are a group of their own
+  const invitation = `Draw a ${names[0]} or a ${names[1]}`;
   let strokes = model.get("strokes"), sample = model.get("sample"), past = [], alone = false;
 
-  const canvas = make("canvas", { role: "img" }), hint = make("span", { textContent: invitation });
+  const canvas = make("canvas", { role: "img" }), hint = make("span", { textContent: `${invitation} here` });
   const undo = control("button", { type: "button", textContent: "Undo" });
   const clear = control("button", { type: "button", textContent: "Clear" });
   const words = make("strong"), note = make("p", { className: "sgd-note" });
-  const picture = text => {
-    const image = make("img", { width: 140, height: 140, draggable: false });
-    return { image, figure: make("figure", {}, image, make("figcaption", { textContent: text })) };
+  const picture = textContent => {
+    const image = make("img", { alt: "", width: 168, height: 168 });
+    const text = make("figcaption", { textContent });
+    return { image, text, figure: make("figure", {}, image, text) };
   };
-  const seen = picture("what the model sees"), spoke = picture("which pixels spoke");
+  const seen = picture(""), spoke = picture("which of its pixels spoke");
   const rows = make("tbody");
   const answer = make("div", { className: "sgd-answer" }, seen.figure, spoke.figure,
                       make("table", {}, rows));
@@ -100,6 +100,7 @@ function render({ model, el }) {
       figure.hidden = !m[name] && !!m.seen;
       if (m[name]) Object.assign(image, { src: m[name], alt: m[`${name}_alt`] });
     }
+    seen.text.textContent = `${m.name}, as the model sees it`;
     rows.replaceChildren(...(m.rows ?? []).map(([name, value]) => make("tr", {},
       make("th", { scope: "row", textContent: name }), make("td", { textContent: value }))));
     note.textContent = drawn && alone
@@ -132,7 +133,8 @@ function render({ model, el }) {
       const [x, y] = stroke.at(-1);
       if (Math.hypot(p[0] - x, p[1] - y) >= STEP) stroke.push(p);
     }
-    changed();
+    paint();
+    send();
   });
   for (const end of ["pointerup", "pointercancel"])
     canvas.addEventListener(end, e => { if (e.pointerId === pointer) pointer = null; });

@@ -176,15 +176,15 @@ def explain(
     rest = (score - (0 if shares is None else shares.sum())).item()
     return Answer(score.item(), score.sigmoid().item(), shares, rest)
 
-# %% ../nbs/api/draw.ipynb #814c920c
+# %% ../nbs/api/draw.ipynb #b1441a35
 def _picture(x, colours, low, high):
-    "A picture (28, 28) as the address of a PNG, with five dots for each pixel."
+    "A picture (28, 28) as the address of a PNG, with six dots for each pixel."
     import base64
     from io import BytesIO
     from matplotlib import colormaps
     from PIL import Image
     dots = ((x - low)/(high - low)*255).round().clamp(0, 255).byte()
-    png = Image.fromarray(dots.repeat_interleave(5, 0).repeat_interleave(5, 1).numpy()).convert('P')
+    png = Image.fromarray(dots.repeat_interleave(6, 0).repeat_interleave(6, 1).numpy()).convert('P')
     png.putpalette(colormaps[colours](range(256), bytes=True)[:, :3].tobytes())
     out = BytesIO()
     png.save(out, 'PNG')
@@ -248,7 +248,7 @@ class Reader:
         same = all(math.isclose(a.rest, empty, rel_tol=1e-3, abs_tol=1e-3) for a in answers)
         self.rest = 'bias' if same else 'rest'
 
-# %% ../nbs/api/draw.ipynb #0484e941
+# %% ../nbs/api/draw.ipynb #b5c3ea62
 @patch
 def answer(self: Reader, x):
     "What the model says to a picture (28, 28)."
@@ -262,6 +262,7 @@ def words(self: Reader, answer, truth=None):
     sentence = f'{name}, with probability {f"{p:.2f}" if p < .995 else "over 0.99"}'
     return sentence if truth in (None, name) else f'{sentence}. Wrong: it is a {truth}'
 
+# %% ../nbs/api/draw.ipynb #828cf77b
 @patch
 def rows(self: Reader, answer):
     "The sum that gives the score, as pairs of words."
@@ -271,9 +272,9 @@ def rows(self: Reader, answer):
             (f'red ink, for a {b}', f'{answer.shares.clamp(max=0).sum():+.2f}'),
             (self.rest, f'{answer.rest:+.2f}'), ('score', f'{answer.score:+.2f}')]
 
-# %% ../nbs/api/draw.ipynb #160d80a8
+# %% ../nbs/api/draw.ipynb #9026e460
 @patch
-def message(self: Reader, x, name='Your drawing', truth=None):
+def message(self: Reader, x, name='your drawing', truth=None):
     "All that a page needs to show the answer to a picture (28, 28)."
     answer = self.answer(x)
     shares = answer.shares
@@ -283,8 +284,8 @@ def message(self: Reader, x, name='Your drawing', truth=None):
              score=answer.score, probability=answer.probability,
              seen=_picture(x, 'Greys', 0, 1), seen_alt=f'{name}, 28 by 28 pixels', spoke='')
     if shares is None: return m
-    ends = zip(self.names, ('blue', 'red'), (shares, -shares))
-    where = [f'most for a {n} ({c}) at the {_where(s.clamp(min=0))}' for n, c, s in ends]
+    sides = zip(self.names, ('blue', 'red'), (shares, -shares))
+    where = [f'most for a {n} ({c}) at the {_where(s.clamp(min=0))}' for n, c, s in sides]
     return m | dict(spoke=_picture(shares, 'RdBu', -self.limit, self.limit),
                     spoke_alt=f'Which pixels spoke: {", ".join(where)}')
 
@@ -295,11 +296,11 @@ def sample(self: Reader, k):
     number, label, x = self.samples[k]
     return self.message(x, f'a {label}, number {number}', label)
 
-# %% ../nbs/api/draw.ipynb #cb50bb1a
+# %% ../nbs/api/draw.ipynb #03dc5dd1
 @patch
 def twin(self: Reader):
     "HTML with what the model says to four of the digits."
-    def image(src, alt): return f'<img alt="{html.escape(alt)}" width="112" src="{src}">'
+    def image(src, alt): return f'<img alt="{html.escape(alt)}" width="126" src="{src}">'
     def one(k):
         m = self.sample(k)
         lines = '<br>'.join(html.escape(f'{value} {name}') for name, value in m['rows'])
@@ -312,29 +313,39 @@ def twin(self: Reader):
             or label not in labels[k + 1:]]
     return '\n'.join(map(one, ends))
 
-# %% ../nbs/api/draw.ipynb #06e20972
+# %% ../nbs/api/draw.ipynb #83d0f70e
 class _Sheet:
     "What a sheet of paper does in Python."
-    def _check(self, proposal):
-        "What `strokes` or `sample` may be."
-        name, value = proposal['trait'].name, proposal['value']
-        if name == 'strokes':
-            value = check_strokes(value)
-            if not all(0 <= v <= 1 for s in value for p in s for v in p):
-                raise ValueError('strokes leave the paper: expected points from (0, 0) to (1, 1). '
-                                 'Divide them by the size of your paper.')
-        elif value is not None and not 0 <= value < len(self._reader.samples):
-            last = len(self._reader.samples) - 1
-            raise ValueError(f'sample is {value}: expected None or a number from 0 to {last}.')
-        return value
+    def __init__(self, reader):
+        self._reader = reader
+        samples = [reader.sample(k) for k in range(len(reader.samples))]
+        super().__init__(_names=reader.names, _samples=samples, sample=0)
+        self.observe(self._changed, ['strokes', 'sample'])
+        self._look()
 
-# %% ../nbs/api/draw.ipynb #d7453b36
+# %% ../nbs/api/draw.ipynb #74715706
+@patch
+def _check(self: _Sheet, proposal):
+    "What `strokes` or `sample` may be."
+    name, value = proposal['trait'].name, proposal['value']
+    if name == 'strokes':
+        value = check_strokes(value)
+        if not all(0 <= v <= 1 for s in value for p in s for v in p):
+            raise ValueError('strokes leave the paper: expected points from (0, 0) to (1, 1). '
+                             'Divide them by the size of your paper.')
+    elif value is not None and not 0 <= value < len(self._reader.samples):
+        last = len(self._reader.samples) - 1
+        raise ValueError(f'sample is {value}: expected None or a number from 0 to {last}.')
+    return value
+
+# %% ../nbs/api/draw.ipynb #59706ec8
 @patch
 def _changed(self: _Sheet, change):
-    "There is either a drawing or a digit that was chosen."
-    if change['name'] == 'strokes' and self.strokes: self.sample = None
-    if change['name'] == 'sample' and self.sample is not None: self.strokes = []
-    self._look()
+    "There is either a drawing or a digit that was chosen: what is new makes the other go."
+    both = self.strokes and self.sample is not None
+    if both and change['name'] == 'strokes': self.sample = None
+    elif both: self.strokes = []
+    else: self._look()
 
 # %% ../nbs/api/draw.ipynb #0dd39df7
 @patch
@@ -381,7 +392,7 @@ def _page_script():
     script = _file('explore_page.js').replace('sgd_course.explore.', 'sgd_course.draw.')
     return script.replace('sgdExplorers', 'sgdSheets')
 
-# %% ../nbs/api/draw.ipynb #a4197cb7
+# %% ../nbs/api/draw.ipynb #57d2fa86
 @cache
 def _sheet_class():
     import anywidget
@@ -398,13 +409,6 @@ def _sheet_class():
         probability = Float(None, allow_none=True, read_only=True).tag(sync=True)
 
         _valid = validate('strokes', 'sample')(lambda self, proposal: self._check(proposal))
-
-        def __init__(self, reader):
-            self._reader = reader
-            samples = [reader.sample(k) for k in range(len(reader.samples))]
-            super().__init__(_names=reader.names, _samples=samples, sample=0)
-            self.observe(self._changed, ['strokes', 'sample'])
-            self._look()
     return Sheet
 
 # %% ../nbs/api/draw.ipynb #87548581
