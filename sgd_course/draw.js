@@ -23,16 +23,17 @@ const control = (tag, props) => {
 
 function render({ model, el }) {
   const samples = model.get("_samples"), names = model.get("_names");
-  const group = `sgd-${Math.random()}`;   // the radio buttons of each sheet are a group of their own
+  const group = `sgd-${Math.random()}`;   // each sheet's radio buttons are a group of their own
   const invitation = `Draw a ${names[0]} or a ${names[1]}`;
   let strokes = model.get("strokes"), sample = model.get("sample"), past = [], alone = false;
 
-  const canvas = make("canvas", { role: "img" }), hint = make("span", { textContent: `${invitation} here` });
+  const canvas = make("canvas", { role: "img" });
+  const hint = make("span", { textContent: `${invitation} here` });
   const undo = control("button", { type: "button", textContent: "Undo" });
   const clear = control("button", { type: "button", textContent: "Clear" });
-  const words = make("strong"), note = make("p", { className: "sgd-note" });
+  const words = make("strong"), note = make("span");
   const picture = textContent => {
-    const image = make("img", { alt: "", width: 168, height: 168 });
+    const image = make("img", { alt: "" });
     const text = make("figcaption", { textContent });
     return { image, text, figure: make("figure", {}, image, text) };
   };
@@ -54,7 +55,7 @@ function render({ model, el }) {
     make("div", { className: "sgd-paper" }, canvas, hint,
          make("div", { className: "sgd-buttons" }, undo, clear)),
     make("div", { className: "sgd-says" },
-         make("p", { ariaLive: "polite" }, words), answer, note),
+         make("div", { ariaLive: "polite" }, words, note), answer),
     choice);
 
   // to Python, at most ten times a second, and always the last
@@ -94,7 +95,8 @@ function render({ model, el }) {
     let m = last.sample === sample ? last : {};
     if (sample !== null) m = m.words ? m : samples[sample];
     else if (!drawn || alone) m = {};
-    words.textContent = m.words ?? (drawn ? "..." : `${invitation}, or choose one below.`);
+    words.textContent = m.words
+      ?? (!drawn ? `${invitation}, or choose one below.` : alone ? "No answer" : "...");
     answer.classList.toggle("sgd-empty", !m.seen);
     for (const [{ image, figure }, name] of [[seen, "seen"], [spoke, "spoke"]]) {
       figure.hidden = !m[name] && !!m.seen;
@@ -104,16 +106,16 @@ function render({ model, el }) {
     rows.replaceChildren(...(m.rows ?? []).map(([name, value]) => make("tr", {},
       make("th", { scope: "row", textContent: name }), make("td", { textContent: value }))));
     note.textContent = drawn && alone
-      ? "Python does not answer: it is busy, or was stopped. Then run this cell again. "
+      ? "Python is busy, or was stopped (then run this cell again). "
         + "The digits below answer without it."
       : m.seen && !m.spoke ? "This model has no gradient: its pixels cannot be told apart." : "";
     radios.forEach((radio, k) => { radio.checked = k === sample; });
     hint.hidden = drawn;
-    canvas.ariaLabel = drawn ? `Your drawing, strokes: ${strokes.length}` : "Empty paper to draw on";
+    canvas.ariaLabel = drawn ? `Your drawing, strokes: ${strokes.length}` : "Empty paper";
   }
 
   // mouse, finger or pen: the first one that touches draws, until it is lifted
-  let pointer = null;
+  let pointer = null, stroke = null;
   const place = e => {
     const r = canvas.getBoundingClientRect();
     return [(e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height]
@@ -123,13 +125,13 @@ function render({ model, el }) {
     if (pointer !== null || e.button !== 0) return;
     pointer = e.pointerId;
     canvas.setPointerCapture(pointer);
-    act([...strokes, [place(e)]], null);
+    stroke = [place(e)];
+    act([...strokes, stroke], null);
   });
   canvas.addEventListener("pointermove", e => {
     if (e.pointerId !== pointer) return;
-    const stroke = strokes.at(-1);
-    const events = e.getCoalescedEvents?.() ?? [];
-    for (const p of (events.length ? events : [e]).map(place)) {
+    const between = e.getCoalescedEvents?.() ?? [];   // more than one for each picture
+    for (const p of [...between, e].map(place)) {
       const [x, y] = stroke.at(-1);
       if (Math.hypot(p[0] - x, p[1] - y) >= STEP) stroke.push(p);
     }

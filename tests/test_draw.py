@@ -311,7 +311,7 @@ class Sheet:
     def __init__(self, book, n=0):
         self.book, self.page = book, book.page
         self.el = book.page.locator('.sgd-draw').nth(n)
-        self.canvas, self.words = self.el.locator('canvas'), self.el.locator('p strong')
+        self.canvas, self.words = self.el.locator('canvas'), self.el.locator('strong')
         self.undo, self.clear = (self.el.get_by_role('button', name=n) for n in ('Undo', 'Clear'))
 
     def places(self, stroke):
@@ -452,8 +452,8 @@ def test_set_from_python_and_two_sheets(open_book):
     assert sheet.canvas.evaluate('c => c.toDataURL()') == again.canvas.evaluate('c => c.toDataURL()')
     sheet.ask('setattr(sheet, "sample", 6)')
     for one in (sheet, again): expect(one.el.get_by_role('radio').nth(6)).to_be_checked()
-    expect(sheet.canvas).to_have_attribute('aria-label', 'Empty paper to draw on')
-    sheet.ask('broken := setattr(model.keywords["w"], "data", torch.zeros(3, 1))')
+    expect(sheet.canvas).to_have_attribute('aria-label', 'Empty paper')
+    sheet.ask('setattr(model.keywords["w"], "data", torch.zeros(3, 1))')
     sheet.draw(DRAWN['plain 7'][:1])
     expect(sheet.words).to_contain_text('The model fails: ')
 
@@ -467,10 +467,10 @@ def test_killed_kernel(open_book):
         sheet.el.get_by_role('radio').nth(k).check()
         expect(sheet.words).to_have_text(words)
     sheet.draw(DRAWN['plain 7'])
-    expect(sheet.el).to_contain_text('Python does not answer', timeout=10_000)
+    expect(sheet.el).to_contain_text('Python is busy, or was stopped', timeout=10_000)
     sheet.el.get_by_role('radio').nth(4).check()
     expect(sheet.words).to_have_text(messages[0])
-    expect(sheet.el).not_to_contain_text('Python does not answer')
+    expect(sheet.el).not_to_contain_text('Python is busy, or was stopped')
 
 
 def test_saved_notebook(open_book, lab, browser, tmp_path):
@@ -493,12 +493,12 @@ def test_saved_notebook(open_book, lab, browser, tmp_path):
     page.on('pageerror', lambda e: errors.append(str(e)))
     page.goto((tmp_path/'live.html').as_uri())
     live = page.locator('.sgd-draw')
-    expect(live.locator('p strong')).to_contain_text('7, with probability')
+    expect(live.locator('strong')).to_contain_text('7, with probability')
     for k in (0, 9):
         live.get_by_role('radio').nth(k).check()
-        expect(live.locator('p strong')).to_have_text(words[k])
+        expect(live.locator('strong')).to_have_text(words[k])
     live.locator('canvas').click()
-    expect(live).to_contain_text('Python does not answer', timeout=10_000)
+    expect(live).to_contain_text('Python is busy, or was stopped', timeout=10_000)
     page.goto((tmp_path/'still.html').as_uri())
     expect(page.get_by_role('figure')).to_have_count(4)
     assert errors == []
