@@ -7,6 +7,7 @@ from .classifier import *
 from .curve import *
 from .data import *
 from .descent import *
+from .draw import *
 from .explore import *
 from .explorers import *
 from .gradients import *

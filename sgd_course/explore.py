@@ -332,7 +332,7 @@ def _repr_mimebundle_(self: _Player, **kwargs):
     ready = [k for k in self._five() if k in self._book.done]
     return dict(data, **{'text/html': self._book.twin(ready)}), meta
 
-# %% ../nbs/api/explore.ipynb #f21eb5ec
+# %% ../nbs/api/explore.ipynb #ef936425
 @patch
 def _ipython_display_(self: _Player, **kwargs):
     if not in_jupyter(): raise NotImplementedError  # IPython then takes _repr_mimebundle_
@@ -342,7 +342,7 @@ def _ipython_display_(self: _Player, **kwargs):
         self._start = list(self._book.split(self._began))
     data, meta = self._repr_mimebundle_()
     self._handles.append(display(data, metadata=meta, raw=True, display_id=True))
-    display(HTML(f'<script>{_file("explore_page.js")}</script>'))
+    display(HTML(f'<script>{_file("page.js")}</script>'))
     self._wake()
 
 # %% ../nbs/api/explore.ipynb #dfc7e2f7

@@ -1,5 +1,5 @@
 // In a page that nbconvert made from a notebook with widget state, with no kernel and no network:
-// give each explorer its saved state. A live notebook has no such state, and nothing happens.
+// give each of our widgets its saved state. A live notebook has no such state, and nothing happens.
 (() => {
   const view = 'script[type="application/vnd.jupyter.widget-view+json"]';
   const state = 'script[type="application/vnd.jupyter.widget-state+json"]';
@@ -26,7 +26,7 @@
     const models = JSON.parse(document.querySelector(state).textContent).state;
     for (const script of document.querySelectorAll(view)) {
       const saved = models[JSON.parse(script.textContent).model_id];
-      if (!saved?.state._anywidget_id?.startsWith("sgd_course.explore.")) continue;
+      if (!saved?.state._anywidget_id?.startsWith("sgd_course.")) continue;
       const el = document.createElement("div");
       script.replaceWith(el);   // so that an html-manager, if there is one, leaves it to us
       const css = document.createElement("style");
@@ -37,8 +37,8 @@
     }
   };
 
-  if (window.sgdExplorers) return;   // each explorer brings this script
-  window.sgdExplorers = true;
+  if (window.sgdWidgets) return;   // each widget brings this script
+  window.sgdWidgets = true;
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);
   else start();
 })();

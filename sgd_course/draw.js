@@ -1,0 +1,166 @@
+// A sheet of paper, and digits to choose from. Python says what a model thinks of them.
+// From Python: _names, _samples (the answers to the digits to choose from, known beforehand) and
+// _answer {sample, words, rows, seen, seen_alt, spoke, spoke_alt}; both ways, one of the two:
+// strokes (each a list of [x, y], from 0 to 1) and sample (a number or null).
+
+const SEND_EVERY = 100;   // ms: at most ten drawings a second go to the kernel
+const PATIENCE = 2000;    // ms until a reader is told that Python does not answer
+const PEN = 0.09;         // width of a line on the screen, of the paper's side
+const STEP = 0.004;       // the least way between two points, of the paper's side
+
+const make = (tag, props = {}, ...children) => {
+  const e = Object.assign(document.createElement(tag), props);
+  e.append(...children);
+  return e;
+};
+
+// JupyterLab takes arrows, Home and Enter for itself unless the very element says this
+const control = (tag, props) => {
+  const e = make(tag, props);
+  e.dataset.lmSuppressShortcuts = "true";
+  return e;
+};
+
+function render({ model, el }) {
+  const samples = model.get("_samples"), names = model.get("_names");
+  const group = `sgd-${Math.random()}`;   // each sheet's radio buttons are a group of their own
+  const invitation = `Draw a ${names[0]} or a ${names[1]}`;
+  let strokes = model.get("strokes"), sample = model.get("sample"), past = [], alone = false;
+
+  const canvas = make("canvas", { role: "img" });
+  const hint = make("span", { textContent: `${invitation} here` });
+  const undo = control("button", { type: "button", textContent: "Undo" });
+  const clear = control("button", { type: "button", textContent: "Clear" });
+  const words = make("strong"), note = make("span");
+  const picture = textContent => {
+    const image = make("img", { alt: "" });
+    const text = make("figcaption", { textContent });
+    return { image, text, figure: make("figure", {}, image, text) };
+  };
+  const seen = picture(""), spoke = picture("which of its pixels spoke");
+  const rows = make("tbody");
+  const answer = make("div", { className: "sgd-answer" }, seen.figure, spoke.figure,
+                      make("table", {}, rows));
+  const radios = samples.map((s, k) => {
+    const radio = control("input", { type: "radio", name: group });
+    radio.addEventListener("change", () => act([], k));
+    return radio;
+  });
+  const choice = make("fieldset", {},
+    make("legend", { textContent: "Or choose a real digit, from clear to hard for this model" }),
+    ...radios.map((radio, k) => make("label", {}, radio,
+      make("img", { src: samples[k].seen, alt: samples[k].name, title: samples[k].name }))));
+  el.classList.add("sgd-draw");
+  el.append(
+    make("div", { className: "sgd-paper" }, canvas, hint,
+         make("div", { className: "sgd-buttons" }, undo, clear)),
+    make("div", { className: "sgd-says" },
+         make("div", { ariaLive: "polite" }, words, note), answer),
+    choice);
+
+  // to Python, at most ten times a second, and always the last
+  let timer = 0, again = false, patience = 0, sending = false;
+  const send = () => {
+    if (timer) { again = true; return; }
+    sending = true;   // what we set ourselves is no news
+    model.set("strokes", strokes.map(s => [...s]));
+    model.set("sample", sample);
+    sending = false;
+    try { model.save_changes(); } catch (e) { console.warn("draw: no kernel", e); }
+    patience ||= setTimeout(() => { alone = true; show(); }, PATIENCE);
+    timer = setTimeout(() => { timer = 0; if (again) { again = false; send(); } }, SEND_EVERY);
+  };
+  const changed = () => { paint(); show(); send(); };
+  const act = (newStrokes, newSample) => {
+    past.push([strokes, sample]);
+    [strokes, sample] = [newStrokes, newSample];
+    changed();
+  };
+
+  function paint() {
+    const side = canvas.width = canvas.height = 280 * Math.ceil(devicePixelRatio);
+    const pen = canvas.getContext("2d");
+    Object.assign(pen, { lineWidth: PEN * side, lineCap: "round", lineJoin: "round" });
+    for (const [[x, y], ...rest] of strokes) {
+      pen.beginPath();
+      pen.moveTo(x * side, y * side);
+      pen.lineTo(x * side + 0.01, y * side);   // a single point is a dot
+      for (const [x, y] of rest) pen.lineTo(x * side, y * side);
+      pen.stroke();
+    }
+  }
+
+  function show() {
+    const last = model.get("_answer"), drawn = strokes.length > 0;
+    let m = last.sample === sample ? last : {};
+    if (sample !== null) m = m.words ? m : samples[sample];
+    else if (!drawn || alone) m = {};
+    words.textContent = m.words
+      ?? (!drawn ? `${invitation}, or choose one below.` : alone ? "No answer" : "...");
+    answer.classList.toggle("sgd-empty", !m.seen);
+    for (const [{ image, figure }, name] of [[seen, "seen"], [spoke, "spoke"]]) {
+      figure.hidden = !m[name] && !!m.seen;
+      if (m[name]) Object.assign(image, { src: m[name], alt: m[`${name}_alt`] });
+    }
+    seen.text.textContent = `${m.name}, as the model sees it`;
+    rows.replaceChildren(...(m.rows ?? []).map(([name, value]) => make("tr", {},
+      make("th", { scope: "row", textContent: name }), make("td", { textContent: value }))));
+    note.textContent = drawn && alone
+      ? "Python is busy, or was stopped (then run this cell again). "
+        + "The digits below answer without it."
+      : m.seen && !m.spoke ? "This model has no gradient: its pixels cannot be told apart." : "";
+    radios.forEach((radio, k) => { radio.checked = k === sample; });
+    hint.hidden = drawn;
+    canvas.ariaLabel = drawn ? `Your drawing, strokes: ${strokes.length}` : "Empty paper";
+  }
+
+  // mouse, finger or pen: the first one that touches draws, until it is lifted
+  let pointer = null, stroke = null;
+  const place = e => {
+    const r = canvas.getBoundingClientRect();
+    return [(e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height]
+      .map(v => Math.round(1e4 * Math.min(1, Math.max(0, v))) / 1e4);
+  };
+  canvas.addEventListener("pointerdown", e => {
+    if (pointer !== null || e.button !== 0) return;
+    pointer = e.pointerId;
+    canvas.setPointerCapture(pointer);
+    stroke = [place(e)];
+    act([...strokes, stroke], null);
+  });
+  canvas.addEventListener("pointermove", e => {
+    if (e.pointerId !== pointer) return;
+    const between = e.getCoalescedEvents?.() ?? [];   // more than one for each picture
+    for (const p of [...between, e].map(place)) {
+      const [x, y] = stroke.at(-1);
+      if (Math.hypot(p[0] - x, p[1] - y) >= STEP) stroke.push(p);
+    }
+    paint();
+    send();
+  });
+  for (const end of ["pointerup", "pointercancel"])
+    canvas.addEventListener(end, e => { if (e.pointerId === pointer) pointer = null; });
+
+  undo.addEventListener("click", () => {
+    [strokes, sample] = past.pop() ?? [strokes.slice(0, -1), null];
+    changed();
+  });
+  clear.addEventListener("click", () => act([], null));
+  model.on("change:_answer", () => {
+    clearTimeout(patience);
+    [patience, alone] = [0, false];
+    show();
+  });
+  for (const name of ["strokes", "sample"])
+    model.on(`change:${name}`, () => {   // from Python, or from another view of this sheet
+      if (sending) return;
+      [strokes, sample] = [model.get("strokes"), model.get("sample")];
+      paint();
+      show();
+    });
+  paint();
+  show();
+  return () => { clearTimeout(timer); clearTimeout(patience); };
+}
+
+export default { render };

@@ -1,0 +1,508 @@
+"Drawing digits: the Python side in this process, and the widget in a real JupyterLab and a real browser."
+import functools
+import html
+import json
+import math
+import os
+import re
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from browser import axe_violations
+from conftest import REPO, run
+from PIL import Image
+from playwright.sync_api import expect
+from torch import nn
+
+from sgd_course.classifier import as_vectors
+from sgd_course.data import threes_and_sevens
+from sgd_course.draw import as_mnist, centre_of_mass, draw_digit, explain, find_layout, ink
+
+
+# points across and down, drawn by hand on paper of 100 by 100
+DRAWN = {
+    'round 3': [[(28, 24), (38, 14), (54, 11), (68, 18), (70, 31), (60, 42), (45, 47), (62, 50), (74, 60), (75, 75),
+                 (64, 87), (46, 90), (31, 84), (26, 75)]],
+    'small 3 in a corner': [[(8, 12), (12, 8), (18, 7), (22, 10), (21, 15), (15, 18), (22, 20), (25, 25), (22, 31),
+                             (15, 33), (8, 30)]],
+    'flat 3': [[(30, 15), (50, 15), (70, 14), (58, 28), (46, 43), (60, 45), (71, 55), (72, 70), (62, 83), (46, 87),
+                (30, 82)]],
+    'slanted 3': [[(40, 20), (54, 10), (70, 12), (76, 22), (68, 35), (48, 45), (62, 50), (66, 62), (58, 77), (42, 88),
+                   (24, 86), (18, 78)]],
+    '3 of two strokes': [[(33, 20), (48, 12), (64, 17), (66, 30), (56, 42), (44, 46)],
+                         [(44, 46), (60, 47), (72, 58), (70, 76), (56, 88), (38, 88), (28, 80)]],
+    'plain 7': [[(25, 18), (45, 17), (74, 16), (66, 36), (56, 60), (48, 88)]],
+    '7 with a bar': [[(28, 16), (72, 15), (62, 40), (45, 90)], [(40, 52), (70, 50)]],
+    '7 with a serif': [[(26, 30), (27, 18), (45, 17), (73, 15), (67, 34), (58, 58), (52, 86)]],
+    'large, steep 7': [[(12, 8), (50, 6), (82, 7), (74, 32), (70, 62), (68, 96)]],
+    'small 7 in a corner': [[(70, 62), (80, 61), (91, 61), (86, 72), (81, 82), (78, 93)]]}
+each_drawing = pytest.mark.parametrize('name', DRAWN)
+digit_of = lambda name: re.search('[37]', name)[0]
+on_paper = lambda strokes: [[[x/100, y/100] for x, y in s] for s in strokes]
+
+TRAINED = '''
+from functools import partial
+import torch
+from sgd_course.all import *
+w, b = init_params((784, 1), std=0), init_params(1, std=0)
+model = partial(linear1, w=w, b=b)
+g = torch.Generator().manual_seed(42)
+history = train(model, BasicOptim((w, b), lr=1.), as_vectors(threes_and_sevens()), 5, generator=g, progress=False)
+'''
+SHOW = '''
+sheet = draw_digit(model)
+SEEN = []
+sheet.observe(lambda c: SEEN.append(c['new']), 'strokes')
+sheet
+'''
+
+
+@functools.cache
+def digits(): return threes_and_sevens()
+
+
+@functools.cache
+def trained():
+    "The linear classifier of lesson 06, after five epochs."
+    values = {}
+    exec(TRAINED, values)
+    assert values['history'].accuracy[-1] > .97
+    return values['model']
+
+
+def score_of(model, x):
+    with torch.no_grad(): return model(x.reshape(1, 784)).item()
+
+
+# --- pictures
+
+def test_import_is_light():
+    code = ('import sys, sgd_course.draw; '
+            'print([m for m in ("matplotlib", "ipywidgets", "anywidget", "PIL") if m in sys.modules])')
+    assert run(sys.executable, '-c', code, cwd=REPO).stdout == '[]\n'
+
+
+@each_drawing
+def test_drawing_is_read(name):
+    sheet, x = draw_digit(trained()), as_mnist(ink(DRAWN[name]))
+    sheet.strokes = on_paper(DRAWN[name])
+    assert sheet._answer['words'].startswith(f'{digit_of(name)}, with probability ')
+    assert (sheet.image - x).abs().mean() < .01
+    assert sheet.score == pytest.approx(score_of(trained(), sheet.image), abs=1e-4)
+    assert sheet.probability == pytest.approx(1/(1 + math.exp(-sheet.score)), abs=1e-6)
+
+
+@each_drawing
+def test_picture_of_a_drawing_is_like_those_of_mnist(name):
+    x, d = as_mnist(ink(DRAWN[name])), digits()
+    assert x.shape == (28, 28) and x.dtype == torch.float32 and 0 <= x.min() and x.max() == 1
+    assert (centre_of_mass(x) - 14).abs().max() <= .5
+    assert max(x.any(0).sum(), x.any(1).sum()) == 20
+    inks = d.valid_x[d.valid_y == (digit_of(name) == '3')].mean((1, 2))
+    assert inks.quantile(.05) < x.mean() < inks.quantile(.95)
+    for k, dx, dy in [(.05, 0, 0), (3, 500, -90)]:   # drawn smaller, larger, elsewhere
+        moved = as_mnist(ink([[(k*x + dx, k*y + dy) for x, y in s] for s in DRAWN[name]]))
+        assert (moved - x).abs().mean() < .01
+
+
+def test_pen_is_as_wide_as_theirs():
+    "In the mean over ten drawings, the ink of 3s and 7s is off by less than a tenth; so are its greys."
+    d, grey = digits(), lambda x: (x[x > 0] < .9).float().mean().item()
+    assert grey(torch.stack([as_mnist(ink(s)) for s in DRAWN.values()])) == pytest.approx(grey(d.valid_x), rel=.1)
+    for digit, label in (('3', 1), ('7', 0)):
+        ours = torch.stack([as_mnist(ink(s)) for name, s in DRAWN.items() if digit_of(name) == digit]).mean()
+        assert ours == pytest.approx(d.valid_x[d.valid_y == label].mean().item(), rel=.1)
+
+
+def test_digits_of_mnist_stay_as_they_are():
+    x = digits().train_x[::10]
+    full = torch.maximum(x.any(1).sum(1), x.any(2).sum(1)) == 20
+    assert (~full).sum() == 4  # which fill only 19 pixels
+    for k in full.nonzero()[:, 0]: assert torch.equal(as_mnist(x[k]), x[k]), k
+
+
+@pytest.mark.parametrize('how, off', [(Image.Resampling.BOX, 1e-6), (Image.Resampling.BILINEAR, .03)])
+def test_enlarged_digits_of_mnist_come_back(how, off):
+    x = digits().valid_x[::40]
+    again = []
+    for one in x:
+        rows, columns = one.any(1).nonzero()[:, 0], one.any(0).nonzero()[:, 0]
+        one = one[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+        big = Image.fromarray(one.numpy()).resize((10*one.shape[1], 10*one.shape[0]), how)
+        sheet = torch.zeros(400, 500)
+        sheet[150:150 + big.height, 20:20 + big.width] = torch.from_numpy(np.array(big)).clamp(0, 1)
+        again.append(as_mnist(sheet))
+    again = torch.stack(again)
+    assert (again - x).abs().mean() < off
+    scores = torch.stack([trained()(v.reshape(-1, 784))[:, 0].detach() for v in (again, x)])
+    assert ((scores[0] > 0) == (scores[1] > 0)).float().mean() > .97
+
+
+@pytest.mark.parametrize('strokes', [[[(5, 5)]], [[(5, 5), (5, 5)]], [[(0, 0), (0, 9)]], [[(0, 0)], [(9, 9)]]])
+def test_dots_and_lines(strokes):
+    x = as_mnist(ink(strokes))
+    assert x.isfinite().all() and (centre_of_mass(x) - 14).abs().max() <= .5
+
+
+def test_very_uneven_ink_stays_in_the_picture():
+    image = torch.zeros(200, 200)
+    image[0, 0], image[150:, 150:] = .01, 1
+    x = as_mnist(image)
+    assert x.shape == (28, 28) and x.sum() == pytest.approx(25, rel=.05)
+
+
+# --- models
+
+class Grid(nn.Module):
+    "Takes (n, 28, 28) only, and changes in training."
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.BatchNorm1d(784), nn.Dropout(.5), nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 1))
+
+    def forward(self, x):
+        n, h, w = x.shape
+        assert (h, w) == (28, 28)
+        return self.layers(x.reshape(n, 784))[:, 0]
+
+
+def test_module_of_grids_is_left_as_it_was():
+    net, x = Grid().double(), digits().valid_x[0]
+    net.layers[0].eval()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    assert find_layout(net, x[None].repeat(3, 1, 1)) == (28, 28)
+    one, two = explain(net, x), explain(net, x)
+    assert one.score == two.score, 'without dropout'
+    assert [m.training for m in net.layers] == [False] + [True]*4 and net.training
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert all(p.grad is None for p in net.parameters())
+
+
+def test_shares_of_a_network_are_its_slopes_times_the_ink():
+    net, x = Grid(), digits().valid_x[0]
+    answer = explain(net, x)
+    net.eval().double()
+    x = x.double()
+    i, j = divmod(x.flatten().argmax().item(), 28)
+    score = lambda nudge: net((x + nudge*torch.eye(784).reshape(-1, 28, 28)[28*i + j])[None]).item()
+    assert answer.shares[i, j] == pytest.approx((score(1e-6) - score(-1e-6))/2e-6*x[i, j].item(), rel=1e-3)
+    assert answer.score == pytest.approx(score(0), rel=1e-4)
+    assert answer.rest == pytest.approx(answer.score - answer.shares.sum().item())
+    assert (answer.shares[x == 0] == 0).all()
+
+
+def test_shares_of_a_linear_model_add_up():
+    model = trained()
+    w, b = model.keywords['w'].detach(), model.keywords['b'].item()
+    for x in digits().valid_x[::100]:
+        answer = explain(model, x)
+        torch.testing.assert_close(answer.shares, w.reshape(28, 28)*x)
+        assert answer.shares.sum().item() + b == pytest.approx(score_of(model, x), abs=1e-4)
+        assert answer.rest == pytest.approx(b, abs=1e-4)
+
+
+@pytest.mark.parametrize('error, words, model', [
+    (TypeError, 'model is 3: expected a function of pictures', 3),
+    (ValueError, r'\(3, 784\): RuntimeError: .*\n  \(3, 28, 28\): RuntimeError: .*\n  \(3, 1, 28, 28\): RuntimeError: ',
+     nn.Linear(10, 1)),
+    (ValueError, r'gave shape \(3, 10\), expected \(3,\) or \(3, 1\)', nn.Linear(784, 10)),
+    (ValueError, r'gave shape \(\), expected', lambda xb: xb.sum()),
+    (ValueError, r'model\(xb\)\[:, 0\] - model\(xb\)\[:, 1\]', nn.Linear(784, 2)),
+    (ValueError, 'TypeError: ', lambda xb, more: xb),
+    (ValueError, 'gave nan for a real digit: expected finite', lambda xb: xb.sum(1)*math.nan),
+    (ValueError, 'gave inf for a real digit', lambda xb: xb.sum(1)*math.inf)])
+def test_bad_model(error, words, model):
+    with pytest.raises(error, match=words): draw_digit(model)
+
+
+def test_bad_data():
+    d = digits()
+    with pytest.raises(ValueError, match='as many labels'): draw_digit(trained(), d._replace(valid_y=d.valid_y[:5]))
+    with pytest.raises(ValueError, match='as many labels'): draw_digit(trained(), d._replace(valid_x=d.valid_x[:0]))
+    with pytest.raises(ValueError, match="names are .*'3'.*: expected two"): draw_digit(trained(), d, ['3'])
+    sheet = draw_digit(trained(), as_vectors(d), (4, 9))
+    assert sheet._samples[0]['words'] == '4, with probability over 0.99', 'vectors will do, and numbers as names'
+
+
+# --- the widget in Python
+
+def test_traits():
+    sheet, seen = draw_digit(trained()), []
+    sheet.observe(lambda c: seen.append(c['name']), ['image', 'score', 'probability'])
+    first = (sheet.sample, sheet.score, sheet.image)
+    assert first[0] == 0 and first[1] > 0 and first[2].shape == (28, 28)
+    sheet.strokes = on_paper(DRAWN['plain 7'])
+    assert sorted(seen) == ['image', 'probability', 'score'] and sheet.sample is None and sheet.score < 0
+    sheet.sample = 2
+    assert sheet.strokes == [] and torch.equal(sheet.image, sheet._reader.samples[2][2])
+    assert sheet.score == pytest.approx(score_of(trained(), sheet.image), abs=1e-4)
+    sheet.sample = None
+    assert sheet.score is sheet.probability is None and not sheet.image.any() and 'words' not in sheet._answer
+    for name, wrong in [('strokes', [[]]), ('strokes', 'abc'), ('strokes', [[(0, 1.1)]]), ('sample', 10), ('sample', -1)]:
+        with pytest.raises(ValueError, match='expected'): setattr(sheet, name, wrong)
+    for name in ('image', 'score', 'probability'):
+        with pytest.raises(Exception, match='read-only'): setattr(sheet, name, 0.)
+
+
+def test_model_is_asked_anew_each_time():
+    linear = nn.Linear(784, 1)
+    sheet = draw_digit(linear)
+    before = sheet.score
+    with torch.no_grad(): linear.bias += 1
+    sheet.strokes = on_paper(DRAWN['plain 7'])
+    assert sheet.score == pytest.approx(score_of(linear, sheet.image), abs=1e-4)
+    sheet.sample = 0
+    assert sheet.score == pytest.approx(before + 1, abs=1e-4)
+
+
+def test_model_that_fails_later():
+    broken = []
+    def model(xb):
+        if broken: raise KeyError('gone')
+        return trained()(xb)
+    sheet = draw_digit(model)
+    broken.append(1)
+    sheet.sample = 1
+    assert sheet._answer['words'] == "The model fails: KeyError: 'gone'" and sheet.score is None
+    broken.clear()
+    sheet.sample = 2
+    assert sheet.score is not None and 'rows' in sheet._answer
+
+
+def test_samples_are_from_sure_to_wrong():
+    d, sheet = digits(), draw_digit(trained())
+    scores = trained()(d.valid_x.flatten(1)).detach()[:, 0]
+    for row, label, sign in ((range(5), 1, 1), (range(5, 10), 0, -1)):
+        numbers = [sheet._reader.samples[k][0] for k in row]
+        assert all(d.valid_y[n] == label for n in numbers)
+        ours, all_of_class = sign*scores[numbers], sign*scores[d.valid_y == label]
+        assert ours.tolist() == sorted(ours.tolist(), reverse=True)
+        assert (ours[0], ours[-1]) == (all_of_class.max(), all_of_class.min()) and ours[-1] < 0
+        for k, n in zip(row, numbers):
+            m = sheet._samples[k]
+            assert m['name'] == f'a {"73"[label]}, number {n}'
+            assert m['words'].endswith(f'Wrong: it is a {"73"[label]}') == (sign*scores[n].item() < 0)
+
+
+def test_twin():
+    data, _ = draw_digit(trained())._repr_mimebundle_()
+    assert sorted(data) == ['text/html', 'text/plain']
+    twin = data['text/html']
+    assert twin.count('<figure') == 4 and twin.count('Wrong: it is a ') == 2
+    alts = [html.unescape(a) for a in re.findall('<img alt="([^"]+)"', twin)]
+    assert len(alts) == 8 and alts[0].startswith('a 3, number ') and 'most for a 3 (blue) at the ' in alts[1]
+    assert data == draw_digit(trained())._repr_mimebundle_()[0], 'the same each time'
+
+
+def test_model_without_gradient():
+    sheet = draw_digit(lambda xb: xb.numpy() @ trained().keywords['w'].detach().numpy())
+    assert [len(m['rows']) for m in sheet._samples] == [1]*10 and not any(m['spoke'] for m in sheet._samples)
+    assert sheet._repr_mimebundle_()[0]['text/html'].count('<img') == 4
+
+
+# --- in the browser
+
+class Sheet:
+    "A sheet of paper in an open notebook."
+    def __init__(self, book, n=0):
+        self.book, self.page = book, book.page
+        self.el = book.page.locator('.sgd-draw').nth(n)
+        self.canvas, self.words = self.el.locator('canvas'), self.el.locator('strong')
+        self.undo, self.clear = (self.el.get_by_role('button', name=n) for n in ('Undo', 'Clear'))
+
+    def places(self, stroke):
+        r = self.canvas.bounding_box()
+        return [(r['x'] + x/100*r['width'], r['y'] + y/100*r['height']) for x, y in stroke]
+
+    def draw(self, strokes, **event):
+        "With the mouse, or with what `event` says, such as pointerType='pen'."
+        self.canvas.scroll_into_view_if_needed()
+        cdp = self.page.context.new_cdp_session(self.page)
+        send = lambda kind, x, y, buttons: cdp.send('Input.dispatchMouseEvent', dict(
+            type=kind, x=x, y=y, button='left', buttons=buttons, clickCount=1, **event))
+        for stroke in map(self.places, strokes):
+            send('mousePressed', *stroke[0], 1)
+            for x, y in stroke[1:]: send('mouseMoved', x, y, 1)
+            send('mouseReleased', *stroke[-1], 0)
+
+    def touch(self, strokes):
+        self.canvas.scroll_into_view_if_needed()
+        cdp = self.page.context.new_cdp_session(self.page)
+        for stroke in map(self.places, strokes):
+            for kind, points in zip(['touchStart'] + ['touchMove']*len(stroke), stroke):
+                cdp.send('Input.dispatchTouchEvent', dict(type=kind, touchPoints=[dict(x=points[0], y=points[1])]))
+            cdp.send('Input.dispatchTouchEvent', dict(type='touchEnd', touchPoints=[]))
+
+    def ask(self, expression): return self.book.ask(expression)
+
+    def agrees(self, name, sheet='sheet', model='model'):
+        "Wait until the kernel has every point; what the page shows must be what Python says."
+        end = time.time() + 10
+        while (points := sum(map(len, DRAWN[name]))) > int(self.ask(f'sum(map(len, {sheet}.strokes))')):
+            assert time.time() < end, points
+        strokes = json.loads(self.ask(f'{sheet}.strokes'))
+        assert len(strokes) == len(DRAWN[name])
+        for ours, theirs in zip(strokes, on_paper(DRAWN[name])):
+            assert torch.tensor(ours) == pytest.approx(torch.tensor(theirs), abs=.006)
+        score = float(self.ask(f'{model}(as_mnist(ink({sheet}.strokes)).reshape(1, 784)).item()'))
+        expect(self.el.locator('tr').last).to_contain_text(f'{score:+.2f}')
+        expect(self.words).to_have_text(re.compile(f'^{digit_of(name)}, with probability'))
+        assert self.ask(f'{sheet}._answer["words"]').strip("'") == self.words.inner_text()
+        seen, spoke = self.el.locator('figure img').all()
+        assert seen.get_attribute('src') == self.ask(f'{sheet}._answer["seen"]').strip("'")
+        assert spoke.get_attribute('src') == self.ask(f'{sheet}._answer["spoke"]').strip("'")
+
+
+def open_sheet(open_book, *cells):
+    book = open_book(TRAINED, SHOW, *cells)
+    book.command('notebook:run-all-cells')
+    sheet = Sheet(book)
+    expect(sheet.words).to_contain_text('with probability', timeout=60_000)
+    book.page.wait_for_timeout(500)
+    return sheet
+
+
+def test_mouse_touch_and_pen(open_book):
+    sheet = open_sheet(open_book)
+    for k, name in enumerate(DRAWN):
+        sheet.clear.click()
+        expect(sheet.words).to_have_text('Draw a 3 or a 7, or choose one below.')
+        (sheet.draw, sheet.touch, functools.partial(sheet.draw, pointerType='pen'))[k % 3](DRAWN[name])
+        sheet.agrees(name)
+    expect(sheet.canvas).to_have_attribute('aria-label', 'Your drawing, strokes: 1')
+
+
+def test_undo_and_clear(open_book):
+    sheet = open_sheet(open_book)
+    name, strokes = '7 with a bar', DRAWN['7 with a bar']
+    blank = sheet.canvas.evaluate('c => c.toDataURL()')
+    sheet.draw(strokes[:1])
+    one = sheet.canvas.evaluate('c => c.toDataURL()')
+    sheet.draw(strokes[1:])
+    sheet.agrees(name)
+    two = sheet.canvas.evaluate('c => c.toDataURL()')
+    assert len({blank, one, two}) == 3
+    for button, picture, left in [(sheet.undo, one, 1), (sheet.undo, blank, 0), (sheet.undo, blank, 0)]:
+        button.click()
+        assert sheet.canvas.evaluate('c => c.toDataURL()') == picture
+    sheet.page.wait_for_timeout(400)
+    assert sheet.ask('sheet.strokes') == '[]'
+    sheet.draw(strokes)
+    for press, picture in [('Clear', blank), ('Undo', two)]:   # by keyboard, and Undo brings back what Clear took
+        sheet.el.get_by_role('button', name=press).focus()
+        sheet.page.keyboard.press('Enter')
+        assert sheet.canvas.evaluate('c => c.toDataURL()') == picture
+    sheet.agrees(name)
+
+
+def test_choose_by_keyboard_alone(open_book):
+    sheet = open_sheet(open_book)
+    messages = json.loads(sheet.ask('__import__("json").dumps(sheet._samples)').strip("'").replace("\\'", "'"))
+    sheet.undo.focus()
+    for _ in range(2): sheet.page.keyboard.press('Tab')   # over Clear to the group
+    for k in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]:
+        if k: sheet.page.keyboard.press('ArrowRight' if k % 2 else 'ArrowDown')
+        m, radio = messages[k], sheet.el.get_by_role('radio').nth(k)
+        expect(radio).to_be_checked()
+        expect(radio).to_be_focused()
+        expect(sheet.el.get_by_role('radio', name=m['name'], exact=True)).to_have_count(1)
+        expect(sheet.words).to_have_text(m['words'])
+        expect(sheet.el.get_by_role('img', name=m['seen_alt'])).to_have_attribute('src', m['seen'])
+        expect(sheet.el.get_by_role('img', name=m['spoke_alt'])).to_have_attribute('src', m['spoke'])
+        assert sheet.el.locator('th, td').all_inner_texts() == sum(m['rows'], [])
+        end = time.time() + 5
+        while sheet.ask('sheet.sample') != str(k): assert time.time() < end
+    sheet.draw(DRAWN['round 3'])
+    sheet.agrees('round 3')
+    expect(sheet.el.locator(':checked')).to_have_count(0)
+
+
+def test_ten_messages_a_second_and_the_last(open_book):
+    sheet = open_sheet(open_book)
+    began = time.time()
+    for _ in range(3):
+        sheet.page.mouse.move(*sheet.places([(20, 20)])[0])
+        sheet.page.mouse.down()
+        for i in range(60):
+            sheet.page.mouse.move(*sheet.places([(20 + i, 20 + (i*7) % 60)])[0])
+            time.sleep(1/60)
+        sheet.page.mouse.up()
+    sheet.draw([[(90, 90), (95, 95)]])
+    took = time.time() - began
+    end = time.time() + 5
+    while json.loads(sheet.ask('sheet.strokes'))[-1] != [[.9, .9], [.95, .95]]: assert time.time() < end
+    assert 5 < int(sheet.ask('len(SEEN)')) <= 10*took + 2
+
+
+def test_set_from_python_and_two_sheets(open_book):
+    sheet = open_sheet(open_book, 'other = draw_digit(lambda xb: model(xb).detach())\nother', 'sheet')
+    other, again = Sheet(sheet.book, 1), Sheet(sheet.book, 2)
+    expect(again.words).to_contain_text('with probability')
+    expect(other.el).to_contain_text('This model has no gradient')
+    expect(other.el.locator('figure:visible')).to_have_count(1)
+    other.el.get_by_role('radio').nth(7).check()
+    expect(sheet.el.get_by_role('radio').nth(0)).to_be_checked()   # two groups of their own
+    again.draw(DRAWN['plain 7'])
+    again.agrees('plain 7')
+    sheet.agrees('plain 7')   # two views of one sheet
+    assert sheet.canvas.evaluate('c => c.toDataURL()') == again.canvas.evaluate('c => c.toDataURL()')
+    sheet.ask('setattr(sheet, "sample", 6)')
+    for one in (sheet, again): expect(one.el.get_by_role('radio').nth(6)).to_be_checked()
+    expect(sheet.canvas).to_have_attribute('aria-label', 'Empty paper')
+    sheet.ask('setattr(model.keywords["w"], "data", torch.zeros(3, 1))')
+    sheet.draw(DRAWN['plain 7'][:1])
+    expect(sheet.words).to_contain_text('The model fails: ')
+
+
+def test_killed_kernel(open_book):
+    sheet = open_sheet(open_book)
+    messages = [sheet.ask(f'sheet._samples[{k}]["words"]').strip("'") for k in (4, 5)]
+    os.kill(int(sheet.ask('__import__("os").getpid()')), signal.SIGKILL)
+    sheet.page.get_by_role('dialog').get_by_role('button').click()  # 'has died, will restart'
+    for k, words in zip((4, 5), messages):
+        sheet.el.get_by_role('radio').nth(k).check()
+        expect(sheet.words).to_have_text(words)
+    sheet.draw(DRAWN['plain 7'])
+    expect(sheet.el).to_contain_text('Python is busy, or was stopped', timeout=10_000)
+    sheet.el.get_by_role('radio').nth(4).check()
+    expect(sheet.words).to_have_text(messages[0])
+    expect(sheet.el).not_to_contain_text('Python is busy, or was stopped')
+
+
+def test_saved_notebook(open_book, lab, browser, tmp_path):
+    sheet = open_sheet(open_book)
+    sheet.draw(DRAWN['plain 7'])
+    sheet.agrees('plain 7')
+    words = [sheet.ask(f'sheet._samples[{k}]["words"]').strip("'") for k in range(10)]
+    sheet.book.command('docmanager:save')
+    sheet.page.wait_for_timeout(2000)
+    saved = json.loads(sheet.book.path.read_text())
+    assert ''.join(saved['cells'][1]['outputs'][0]['data']['text/html']).count('<figure') == 4
+    (tmp_path/'live.ipynb').write_text(json.dumps(saved))
+    del saved['metadata']['widgets']
+    for path in (tmp_path/'still.ipynb', lab.root/'nb'/'still_sheet.ipynb'): path.write_text(json.dumps(saved))
+    env = lab.env | dict(JUPYTER_CONFIG_DIR=str(tmp_path))
+    run(sys.executable, '-m', 'jupyter', 'nbconvert', '--to', 'html', tmp_path/'live.ipynb', tmp_path/'still.ipynb', env=env)
+
+    page = browser.new_context(offline=True).new_page()  # html without a network
+    errors = []
+    page.on('pageerror', lambda e: errors.append(str(e)))
+    page.goto((tmp_path/'live.html').as_uri())
+    live = page.locator('.sgd-draw')
+    expect(live.locator('strong')).to_contain_text('7, with probability')
+    for k in (0, 9):
+        live.get_by_role('radio').nth(k).check()
+        expect(live.locator('strong')).to_have_text(words[k])
+    live.locator('canvas').click()
+    expect(live).to_contain_text('Python is busy, or was stopped', timeout=10_000)
+    page.goto((tmp_path/'still.html').as_uri())
+    expect(page.get_by_role('figure')).to_have_count(4)
+    assert errors == []
+    page.context.close()
+
+    again = open_book(path=lab.root/'nb'/'still_sheet.ipynb')   # in JupyterLab, before it is run
+    expect(again.page.get_by_text('Wrong: it is a 3')).to_be_visible(timeout=20_000)
