@@ -78,7 +78,7 @@ def ci(tmp_path):
         with open(repo/'README.md', 'a') as f: f.write(readme)
         commit = 'git -c user.name=x -c user.email=x@x commit -qm x'
         run('sh', '-c', f'git init -q && git add . && {commit}', cwd=repo)
-        env = os.environ | dict(CALLS=str(calls), AT_PYTEST=at_pytest,
+        env = os.environ | dict(CALLS=str(calls), AT_PYTEST=at_pytest, PYTHONPATH='',
                                 PATH=f'{python3.parent}:{os.environ["PATH"]}')
         r = run('bash', repo/'.ci'/'run', cwd=tmp_path, env=env, ok=False)
         assert not os.path.lexists(repo/'.venv')
