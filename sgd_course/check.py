@@ -440,7 +440,7 @@ def _run(self: Exercise, answer, cases):
         return outs[:len(cases) - 1], f'It was stopped after {SECONDS:g} seconds. {e}'
     return outs, ''
 
-# %% ../nbs/api/check.ipynb #b57a6fa8
+# %% ../nbs/api/check.ipynb #5fbd56e6
 @patch
 def examine(
     self: Exercise,
@@ -449,6 +449,7 @@ def examine(
     "Check an answer, without counting it as a try."
     if said := self._not_a_function(answer): return Result(self, 'wrong', said)
     cases = self._inputs()
+    self._expected(cases[0])  # not timed: what torch imports at a first call must not be stopped
     outs, late = self._run(answer, cases)
     if any(type(o.error) is NotImplementedError and not o.error.args for o in outs):
         return Result(self, 'not attempted', 'Write your code in place of '
