@@ -58,7 +58,7 @@ def fit_line(t, y, lr, steps):
         step(params, lr)
     return params.detach()
 
-# %% ../../nbs/solutions/05_seven_steps.ipynb #88db9d78
+# %% ../../nbs/solutions/05_seven_steps.ipynb #0f655e5d
 def _line_by_formula(t, y, lr, steps):
     "Without PyTorch's gradients: those of the mean squared error of a line are two means."
     w = b = 0.
@@ -76,9 +76,13 @@ def _piling_up(t, y, lr, steps):
 
 def _one_gradient(t, y, lr, steps): return steps*fit_line(t, y, lr, 1)
 
-def _last_loss(t, y, lr, steps):
-    w, b = fit_line(t, y, lr, steps)
-    return mse(w*t + b, y)
+def _old_preds(t, y, lr, steps):
+    params = torch.zeros(2).requires_grad_()
+    preds = params[0]*t + params[1]
+    for _ in range(steps):
+        mse(preds, y).backward()
+        step(params, lr)
+    return params
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #2b8a3a89
 def _any_dots(g):
@@ -86,7 +90,7 @@ def _any_dots(g):
     y = uniform(g, 1, 3)*t + uniform(g, -3, 3) + .3*torch.randn(len(t), generator=g)
     return t, y, uniform(g, .02, .3), whole(2, 8, g)
 
-# %% ../../nbs/solutions/05_seven_steps.ipynb #532998a7
+# %% ../../nbs/solutions/05_seven_steps.ipynb #08916c35
 check_fit_line = Exercise(
     fit_line, '05', oracle=_line_by_formula, random=_any_dots,
     cases=[(torch.tensor([-1., 0., 1.]), torch.tensor([1., 3., 5.]), .1, 1),
@@ -105,13 +109,12 @@ check_fit_line = Exercise(
         'belong into the loop.': _one_gradient,
         'You walk uphill: subtract the gradient.': lambda t, y, lr, steps:
             fit_line(t, y, -lr, steps),
-        'That is one step too many: `range(steps)` counts `steps` of them.': lambda t, y, lr, steps:
-            fit_line(t, y, lr, steps + 1),
+        'You predict once, before the loop. The parameters have moved since: predict in the loop, '
+        'anew in each step.': _old_preds,
+        'That is one step, whatever `steps` is. Does `return` stand inside the loop?':
+            lambda t, y, lr, steps: fit_line(t, y, lr, 1),
         'The order is the other one: first the slope of the line, then its height at `t = 0`.':
-            lambda t, y, lr, steps: fit_line(t, y, lr, steps).flip(0),
-        'That is the sum of the squares. With the mean, a rate serves for any number of dots.':
-            lambda t, y, lr, steps: fit_line(t, y, lr*len(t), steps),
-        'That is the loss. Give the two parameters.': _last_loss})
+            lambda t, y, lr, steps: fit_line(t, y, lr, steps).flip(0)})
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #18ae70ca
 def speed_at(new, times, params):

@@ -8,13 +8,11 @@ __all__ = ['check_place_after', 'check_step_all', 'check_best_rate', 'check_larg
            'place_after', 'step_all', 'loss_of_two', 'leaves', 'best_rate', 'tilted', 'largest_rate', 'around',
            'careful_step']
 
-# %% ../../nbs/solutions/04_learning_rate.ipynb #0b52de2d
-import math
-
+# %% ../../nbs/solutions/04_learning_rate.ipynb #c638452c
 import torch
 
 from ..check import Exercise, Prediction, uniform
-from ..descent import curvature, descend, steps_to_converge
+from ..descent import curvature, descend
 from .slope import parabola, square
 from ..gradients import gradient
 
@@ -145,14 +143,14 @@ def tilted(w):
     "w[0]**2 + w[0]*w[1] + w[1]**2"
     return w[0]**2 + w[0]*w[1] + w[1]**2
 
-# %% ../../nbs/solutions/04_learning_rate.ipynb #48036fb4
+# %% ../../nbs/solutions/04_learning_rate.ipynb #41a9a810
 check_best_rate = Exercise(
     best_rate, '04', oracle=_by_hessian,
     cases=[(bowl(1, 10), point(-1.5, .3)), (bowl(4), point(2.)), (tilted, point(1., 2.))],
     random=lambda g: (bowl(*(uniform(g, lo, hi) for lo, hi in ((1, 3), (4, 6), (7, 20)))),
                       point(1., 1., 1.)),
     why='At this rate the steepest direction bounces exactly as fast as the gentlest creeps.',
-    hints=['Which curvature limits the rate, which slows the walk? `curvature(f, w)` gives them all.',
+    hints=['Which curvature limits the rate, which slows the walk? All are in `curvature(f, w)`.',
            'Of a row of numbers `cs` take the smallest, `cs.min()`, and the largest, `cs.max()`.',
            'Two, divided by their sum.'],
     mistakes={
@@ -174,7 +172,7 @@ def largest_rate(f, start, rates):
     ends = descend(f, start, rates, steps=20)[-1]
     return max(lr for lr, end in zip(rates, ends) if f(end) < f(start))
 
-# %% ../../nbs/solutions/04_learning_rate.ipynb #bf3fb103
+# %% ../../nbs/solutions/04_learning_rate.ipynb #4c6815f3
 def around(limit, n): return [round((k + .5)*limit/n, 4) for k in range(2*n)]
 
 def _one_try(f, start, g):
@@ -191,9 +189,8 @@ def _largest_after(steps):
     return largest
 
 def _first_too_large(f, start, rates): return rates[rates.index(largest_rate(f, start, rates)) + 1]
-def _smallest(f, start, rates): return min(rates)
 
-# %% ../../nbs/solutions/04_learning_rate.ipynb #2225ec44
+# %% ../../nbs/solutions/04_learning_rate.ipynb #f8232d0d
 def _not_yet_infinite(f, start, rates):
     ends = descend(f, start, rates, steps=20)[-1]
     return max(lr for lr, end in zip(rates, ends) if f(end).isfinite())
@@ -202,9 +199,11 @@ def _fastest(f, start, rates):
     ends = descend(f, start, rates, steps=20)[-1]
     return min(zip(rates, ends), key=lambda pair: f(pair[1]))[0]
 
-def _lowest_loss(f, start, rates): return min(f(w) for w in descend(f, start, rates, 20)[-1])
+def _lets_nan_pass(f, start, rates):
+    ends = descend(f, start, rates, steps=20)[-1]
+    return max(lr for lr, end in zip(rates, ends) if not f(end) >= f(start))
 
-# %% ../../nbs/solutions/04_learning_rate.ipynb #8b7b9c82
+# %% ../../nbs/solutions/04_learning_rate.ipynb #3a6d64af
 check_largest_rate = Exercise(
     largest_rate, '04',
     cases=[(square, point(-1.5)[0], [.05, .3, .7, .95, 1.05, 1.5]),
@@ -226,8 +225,8 @@ check_largest_rate = Exercise(
         'That is the first rate that does not get lower. Give the one before.': _first_too_large,
         'That is no rate of the list. The curvature at the start foretells a walk on a bowl, not '
         'on every curve: try the `rates`.': lambda f, start, rates: 2/curvature(f, start).max(),
-        'That is the smallest rate. Give the largest.': _smallest,
-        'That is a loss. Give the rate.': _lowest_loss})
+        'That walk ends at `nan`, and any comparison with `nan` is false. Ask for `f(end) < '
+        'f(start)`, which you want, and not for its opposite.': _lets_nan_pass})
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #72b7b27c
 def careful_step(f, x, lr):
