@@ -122,8 +122,8 @@ def _solved_source(source, exercise):
     lines[stub.lineno - 1:stub.end_lineno] = [worked]
     return '\n'.join(lines)
 
-# %% ../nbs/api/cli.ipynb #c0a83c5e
-_BANNER = '**With solutions, for the instructor.** The class gets the lessons in the folder `learner`.'
+# %% ../nbs/api/cli.ipynb #6649b166
+_BANNER = '**With solutions, for the instructor.** For the class there is the folder `learner`.'
 
 def _text_cell(id, text): return dict(cell_type='markdown', id=id, metadata={}, source=text)
 
@@ -148,11 +148,11 @@ def _solved(raw, exercises):
     book['cells'] = [_text_cell('with-solutions', _BANNER), *cells]
     return (json.dumps(book, indent=1, ensure_ascii=False) + '\n').encode()
 
-# %% ../nbs/api/cli.ipynb #854d03df
+# %% ../nbs/api/cli.ipynb #3dd25e1f
 def handout(
     dir: str,  # folder for what is written, made if it is not there
 ) -> int:      # exit code
-    "For instructors: lessons in DIR/learner, with solutions in DIR/solutions, notes in TEACHING.md."
+    "For instructors: write DIR/learner, DIR/solutions and DIR/TEACHING.md, replacing no file."
     from sgd_course.check import course
     to, learner = Path(dir), {f.name: f.read_bytes() for f in _lessons()}
     of = lambda name: [e for e in course().values() if name.startswith(e.lesson)]
@@ -243,12 +243,12 @@ def doctor() -> int:  # exit code: 0 if every check passed, else 1
     print(f'Failed: {", ".join(failed)}.' if failed else 'This machine is fit for the course.')
     return int(bool(failed))
 
-# %% ../nbs/api/cli.ipynb #1d973baf
+# %% ../nbs/api/cli.ipynb #3a06ded1
 _VERSION = f'sgd-course {__version__}'
 
 @call_parse(pos=['command'])
 def main(
-    command: str=None,  # `lab`: open the lessons; `doctor`: is this machine fit?; `handout`: a class
+    command: str=None,  # `lab`: the lessons; `doctor`: is this machine fit?; `handout`: a class
     *args: Annotated[str, 'options of the command: see sgd-course lab --help', {'nargs': '...'}],
     version: Annotated[str, 'show the version and exit', {'action': 'version'}]=_VERSION,
 ) -> int:               # exit code
