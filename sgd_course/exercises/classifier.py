@@ -216,7 +216,7 @@ def big_step(x, y, w, b, lr, parts):
     opt.zero_grad()
     return sum(losses)
 
-# %% ../../nbs/solutions/06_threes_and_sevens.ipynb #9bc19edd
+# %% ../../nbs/solutions/06_threes_and_sevens.ipynb #aac6c6b8
 def _big_step(x, y, w, b, lr, parts, share=None, every=False, last=False, clear=True):
     "`big_step` with a switch for each mistake."
     opt, losses = BasicOptim((w, b), lr), []
@@ -235,7 +235,7 @@ check_big_step = Exercise(
     why='That gradients add up is not only a trap: so one steps with batches that no memory '
         'holds, and so many machines share one batch.',
     hints=['What happens to `w.grad` if you call `backward()` twice and do not clear?',
-           'The mean of all is not the mean of the means, because a part with more images counts more.',
+           'The mean of all is not the mean of the means: a part with more images counts more.',
            'Multiply the loss of each part by `len(i)/len(x)`. These add up to the loss of all.',
            'In the loop `backward()`; after it one step for `w` and `b`, by `BasicOptim`; then clear.'],
     mistakes={
