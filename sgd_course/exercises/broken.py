@@ -209,9 +209,10 @@ def _patient(g):
 
 def _mixed_up(one, other): return lambda k: {one: other, other: one}.get(diagnosis(k), diagnosis(k))
 
-# %% ../../nbs/solutions/07_broken.ipynb #6731ae22
+# %% ../../nbs/solutions/07_broken.ipynb #478bc58d
 check_diagnosis = Exercise(
     diagnosis, '07', use=_against, cases=[(k,) for k in range(8)], random=_patient,
+    oracle=lambda k: _mystery(k)[0],
     why='You have met every fault that curves can show, and somebody who was not ill.',
     hints=['Which of the three pictures is least like the grey one?',
            'Loss: above 1, up to 1, near one half, or jumping at the same places in each epoch?',

@@ -216,7 +216,7 @@ def big_step(x, y, w, b, lr, parts):
     opt.zero_grad()
     return sum(losses)
 
-# %% ../../nbs/solutions/06_threes_and_sevens.ipynb #8e038c7f
+# %% ../../nbs/solutions/06_threes_and_sevens.ipynb #6a07513d
 def _big_step(x, y, w, b, lr, parts, share=None, every=False, last=False, clear=True):
     "`big_step` with a switch for each mistake."
     opt, losses = BasicOptim((w, b), lr), []
@@ -237,7 +237,7 @@ check_big_step = Exercise(
     hints=['What happens to `w.grad` if you call `backward()` twice and do not clear?',
            'The mean of all is not the mean of the means: a part with more images counts more.',
            'Multiply the loss of each part by `len(i)/len(x)`. These add up to the loss of all.',
-           'In the loop `backward()`; after it one step, for instance by `BasicOptim`; then clear.'],
+           'In the loop `backward()`; after it one step, perhaps by `BasicOptim`; then clear.'],
     mistakes={
         'You add up the means of the parts. So the step is too long: each part counts as a whole.':
             lambda *args: _big_step(*args, share=1),
