@@ -342,14 +342,18 @@ class Result(Asks):
         table = '\n'.join(f'    {k:9} {v}' for k, v in rows.items())
         super().__init__(f'{exercise.name}: {said}.', message + (table and f'\n\n{table}'))
 
-# %% ../nbs/api/check.ipynb #c35a267e
+# %% ../nbs/api/check.ipynb #9524d680
 @patch
 def _expected(self: Exercise, case):
-    "The outcome that is right."
+    "The outcome that is right. Raises what the solution or the oracle raises."
     want = _call(self.use, self.worked, case)
-    if self.oracle: want.result = _call(self.use, self.oracle, case).result
+    if self.oracle:
+        by_oracle = _call(self.use, self.oracle, case)
+        want.result, want.error = by_oracle.result, want.error or by_oracle.error
+    if want.error: raise want.error
     return want
 
+# %% ../nbs/api/check.ipynb #597f1820
 @patch
 def _inputs(self: Exercise):
     "Arguments: the fixed ones, and fresh ones."
