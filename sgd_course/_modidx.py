@@ -551,7 +551,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'sgd_course/explorers.py'),
                                       'sgd_course.explorers.SweepPicture.__init__': ( 'api/explorers.html#sweeppicture.__init__',
                                                                                       'sgd_course/explorers.py'),
-                                      'sgd_course.explorers._line': ('api/explorers.html#_line', 'sgd_course/explorers.py'),
+                                      'sgd_course.explorers._column': ('api/explorers.html#_column', 'sgd_course/explorers.py'),
                                       'sgd_course.explorers._text': ('api/explorers.html#_text', 'sgd_course/explorers.py'),
                                       'sgd_course.explorers._walks': ('api/explorers.html#_walks', 'sgd_course/explorers.py'),
                                       'sgd_course.explorers.explore_descent': ( 'api/explorers.html#explore_descent',
