@@ -462,3 +462,31 @@ def test_a_learner_in_jupyterlab(open_book):
     assert axe_violations(book) == []
     assert [b.get_attribute('aria-label') or b.inner_text() for b in page.locator('.jp-OutputArea button').all()].count('') == 0
     (book.path.parent/PROGRESS).unlink()
+
+
+KINDS = dict(number='curve.check_mean_error', gradients='gradients.check_whole_step', images='pixels.check_right_of_each',
+             mend='broken.check_mended_loss', diagnose='broken.check_diagnosis')
+
+
+def test_one_exercise_of_each_kind(open_book):
+    "Wrong, a hint, mended: for functions of numbers, of tensors, of images, a broken one, and a diagnosis."
+    cells = []
+    for name in KINDS.values():
+        module, name = name.split('.')
+        cells += [f'from sgd_course.exercises.{module} import {name} as ex\nex(next(iter(ex.mistakes.values())))',
+                  'ex(ex.worked)']
+    book = open_book(*cells)
+    output = lambda n: book.page.locator('.jp-Notebook-cell').nth(n).locator('.jp-Cell-outputArea')
+    book.command('notebook:run-all-cells')
+    for n, name in enumerate(KINDS.values()):
+        ex, (wrong, right) = EXERCISES[name.split('.')[1]], (output(2*n), output(2*n + 1))
+        message = next(iter(ex.mistakes)).replace('`', '')
+        expect(wrong).to_contain_text(f'{ex.name}: not right yet.', timeout=60_000)
+        assert message in wrong.inner_text().replace('`', '')
+        wrong.get_by_role('button', name=f'Hint 1 of {len(ex.hints)}').click()
+        expect(wrong.get_by_role('status')).to_contain_text(f'{ex.name}: hint 1 of {len(ex.hints)}.')
+        expect(right).to_contain_text(f'{ex.name}: correct.')
+    marks = json.loads((book.path.parent/PROGRESS).read_text())
+    assert len(marks) == len(KINDS) and all(m == dict(tries=2, correct=True) for m in marks.values())
+    assert axe_violations(book) == []
+    (book.path.parent/PROGRESS).unlink()
