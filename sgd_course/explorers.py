@@ -245,13 +245,14 @@ def explore_sweep(
     e.epoch = len(s.accuracy) - 1
     return e
 
-# %% ../nbs/api/explorers.ipynb #431c7692
+# %% ../nbs/api/explorers.ipynb #a9cda607
 class MomentumPicture:
     "Pictures of walks with every momentum and every rate, on one figure that is kept."
     def __init__(self, f, start, moms, lrs, steps=100, bottom=0.):
         check_steps(steps)
         self.f, self.moms, self.lrs, self.steps = f, list(moms), list(lrs), steps
-        mom, lr = torch.cartesian_prod(*(torch.tensor(v).double() for v in (self.moms, self.lrs))).T
+        mom, lr = (torch.tensor(v, dtype=torch.float64) for v in (self.moms, self.lrs))
+        mom, lr = torch.cartesian_prod(mom, lr).T
         paths = walk_with(Momentum, f, start, lr, max(steps, 1000), mom=mom)
         self.needed = steps_to_settle(paths, bottom).reshape(len(self.moms), -1)
         self.paths = paths[:steps + 1].reshape(steps + 1, 2, len(self.moms), -1)
@@ -260,11 +261,11 @@ class MomentumPicture:
         self.away = self.away.reshape(2, len(self.moms), -1)
         self._figure(paths[0, :, 0], paths.new_tensor(bottom).expand(2))
 
-# %% ../nbs/api/explorers.ipynb #7c5960df
+# %% ../nbs/api/explorers.ipynb #c86a4977
 @patch
 def _figure(self: MomentumPicture, start, bottom):  # noqa: F811
     "What does not move, and what will, marked as animated."
-    self.fig, (valley, fall) = subplots(1, 2, figsize=(8, 3), width_ratios=[3, 2], shown=False)
+    self.fig, (valley, fall) = subplots(1, 2, figsize=(6.8, 2.6), width_ratios=[3, 2], shown=False)
     (x0, x1), (y0, y1) = (sorted((a, b)) for a, b in zip(start.tolist(), bottom.tolist()))
     wide, high = (x1 - x0) or 1., (y1 - y0) or 1.
     plot_valley(self.f, (x0 - .2*wide, x1 + .6*wide), (y0 - 1.3*high, y1 + .3*high), ' ', valley)

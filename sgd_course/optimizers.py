@@ -44,25 +44,28 @@ class SGD(BasicOptim):
         "Against which direction to step, given the gradient and what is remembered."
         return grad
 
-# %% ../nbs/09_optimizers.ipynb #7f8b6c4c
+# %% ../nbs/09_optimizers.ipynb #a0aea9cc
 def _check_params(params):
     "A list of them. Raises `ValueError` unless each is a tensor that `backward` gives a gradient."
-    params = list(params)
+    params = list(params) if hasattr(params, '__iter__') else [params]
     leaf = lambda p: isinstance(p, torch.Tensor) and p.requires_grad and p.is_leaf
     if params and all(map(leaf, params)): return params
     given = ', '.join(type(p).__name__ for p in params[:3]) or 'empty'
     raise ValueError(f'params are {given}: expected at least one tensor, in one list and not in '
                      'groups, and requires_grad_() called on each.')
 
+# %% ../nbs/09_optimizers.ipynb #89c07886
 def _check_setting(opt, name, value):
-    "As 64-bit floats. Raises `TypeError` or `ValueError` for what `opt` cannot use."
+    "`value` in 64-bit. Raises `TypeError` or `ValueError` for what `opt` cannot use."
     if name not in opt.defaults:
         raise TypeError(f'{name} is no setting of {type(opt).__name__}: '
                         f'expected some of {list(opt.defaults)}.')
-    value, high = torch.as_tensor(value, dtype=torch.float64), 1 if 'mom' in name else math.inf
-    if not ((value >= 0) & (value < high)).all():
-        raise ValueError(f'{name} is {value.tolist()}: expected 0 or more, and less than {high}.')
-    return value
+    high = 1 if 'mom' in name else math.inf
+    try: values = torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError): values = torch.tensor(math.nan)
+    if not ((values >= 0) & (values < high)).all():
+        raise ValueError(f'{name} is {value!r}: expected 0 or more, and less than {high}.')
+    return values
 
 def _like(value, p):
     "One number as a float, several as a tensor like the parameter `p`."
@@ -117,7 +120,7 @@ def steps_to_settle(
     last = (far*after).amax(0).double()
     return torch.where(last < len(path), last, math.inf)
 
-# %% ../nbs/09_optimizers.ipynb #5dbc079a
+# %% ../nbs/09_optimizers.ipynb #9394ac2a
 def plot_valley(
     f,            # function of two weights (2, ...) that gives losses (...)
     xlim, ylim,   # ranges of the two weights
@@ -129,8 +132,8 @@ def plot_valley(
     if ax is None: ax = subplots(figsize=(6, 3.2), alt=alt)[1]
     x, y = torch.linspace(*xlim, 81), torch.linspace(*ylim, 81)
     loss = f(torch.stack(torch.meshgrid(x, y, indexing='xy')))
-    levels = loss.max()*torch.logspace(-4, 0, 13)
-    ax.contour(x, y, loss, levels=levels, colors='0.75', linewidths=.6)
+    levels = loss.max()*torch.logspace(-4, 0, 9)
+    ax.contour(x, y, loss, levels=levels, colors='0.8', linewidths=1, antialiased=False)
     ax.set(xlim=xlim, ylim=ylim, title=title, xlabel='first weight', ylabel='second weight')
     return ax
 

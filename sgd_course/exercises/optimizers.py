@@ -16,7 +16,7 @@ def momentum_step(w, total, grad, lr, mom):
     total = mom*total + grad
     return w - lr*total, total
 
-# %% ../../nbs/solutions/09_optimizers.ipynb #1249ee8d
+# %% ../../nbs/solutions/09_optimizers.ipynb #bfefb71b
 def _torch_momentum(w, total, grad, lr, mom, nesterov=False):
     w = w.clone().requires_grad_()
     w.grad = grad
@@ -27,9 +27,11 @@ def _torch_momentum(w, total, grad, lr, mom, nesterov=False):
 
 def _three(g): return torch.randn(3, generator=g).double()
 
+def _pair(a, b): return torch.tensor([a, b], dtype=torch.double)
+
 check_momentum_step = Exercise(
     momentum_step, '09', oracle=_torch_momentum,
-    cases=[(torch.ones(2).double(), torch.tensor([1., -1.]).double(), torch.ones(2).double(), .1, .9)],
+    cases=[(_pair(1, 1), _pair(1, -1), _pair(1, 1), .1, .9)],
     random=lambda g: (_three(g), _three(g), _three(g), uniform(g, .01, .5), uniform(g, .3, .95)),
     why='What changes its sign cancels, what always points the same way grows.',
     hints=['Two lines: first the new sum, then the step.',
@@ -42,7 +44,7 @@ check_momentum_step = Exercise(
             lambda w, total, grad, lr, mom: (w - lr*(mom*total + grad), total),
         'You step along the gradient alone. Step along the sum.':
             lambda w, total, grad, lr, mom: (w - lr*grad, mom*total + grad),
-        'You made a mean: the gradient times `1 - mom`. That is how Adam does it; here it is a sum.':
+        'You made a mean: the gradient times `1 - mom`. So does Adam; here it is a sum.':
             lambda w, total, grad, lr, mom: momentum_step(w, total, (1 - mom)*grad, lr, mom),
         'The rate is in the sum. Keep the sum of gradients, and multiply by `lr` in the step only.':
             lambda w, total, grad, lr, mom: (w - (mom*total + lr*grad), mom*total + lr*grad),
@@ -82,7 +84,7 @@ def fading_mean(xs, keep):
     for x in xs: mean = keep*mean + (1 - keep)*x
     return mean/(1 - keep**len(xs))
 
-# %% ../../nbs/solutions/09_optimizers.ipynb #58a5207a
+# %% ../../nbs/solutions/09_optimizers.ipynb #ca4dc782
 def _weighted_mean(xs, keep):
     weights = keep**torch.arange(len(xs) - 1, -1, -1).double()
     return ((weights*torch.tensor(xs).double()).sum()/weights.sum()).item()
@@ -103,10 +105,10 @@ check_fading_mean = Exercise(
         'gradients and of their squares.',
     hints=['Begin with `mean = 0`, and go through `xs`.',
            'Each number gets the part `1 - keep`: `mean = keep*mean + (1 - keep)*x`.',
-           'After n numbers a mean of ones would be `1 - keep**n`. Divide by that, once, at the end.'],
+           'After n numbers a mean of ones would be `1 - keep**n`. Divide by that at the end.'],
     mistakes={
         'It is too small, because it began at 0. Divide by `1 - keep**n` at the end.': _uncorrected,
-        'You keep the wrong part: `keep` belongs to the mean, `1 - keep` to the new number.': _swapped,
+        'You keep the wrong part: `keep` belongs to the mean, `1 - keep` to the number.': _swapped,
         'That is the plain mean. The last number should weigh most.':
             lambda xs, keep: sum(xs)/len(xs),
         'You divide by `1 - keep` whatever the number of steps. It is `1 - keep**n` after n.':
@@ -117,14 +119,14 @@ def nesterov(grad, total, mom):
     total = mom*total + grad
     return grad + mom*total, total
 
-# %% ../../nbs/solutions/09_optimizers.ipynb #414e672b
+# %% ../../nbs/solutions/09_optimizers.ipynb #4e1ae9ea
 def _torch_nesterov(grad, total, mom):
     w, total = _torch_momentum(torch.zeros_like(grad), total, grad, 1., mom, nesterov=True)
     return -w, total
 
 check_nesterov = Exercise(
     nesterov, '09', oracle=_torch_nesterov,
-    cases=[(torch.ones(2).double(), torch.tensor([1., -1.]).double(), .9)],
+    cases=[(_pair(1, 1), _pair(1, -1), .9)],
     random=lambda g: (_three(g), _three(g), uniform(g, .3, .95)),
     why='It steps as if it stood already where the sum will carry it, and brakes earlier.',
     hints=['First the new sum, as in plain momentum.',
@@ -140,22 +142,22 @@ check_nesterov = Exercise(
         'The two are in the wrong order: the direction first, then the sum.':
             lambda grad, total, mom: nesterov(grad, total, mom)[::-1]})
 
-# %% ../../nbs/solutions/09_optimizers.ipynb #87f2092b
+# %% ../../nbs/solutions/09_optimizers.ipynb #49df86bf
 predict_root = Prediction(
-    'root', 'The condition number is 100, and plain descent needs more than 300 steps. With the best '
-    'rate and the best momentum, how many will momentum need?', 'about 40',
+    'root', 'The condition number is 100, and plain descent needs more than 300 steps. How many '
+    'will momentum need, with the best rate and the best `mom`?', 'about 40',
     {'about 250': 'It gains far more than that.',
      'about 100': 'With the usual 0.9 it is about that many; with the best momentum it is fewer.',
      'about 40': 'With momentum the steps grow as the root of the condition number, here 10.',
      'about 4': 'The gain is about the root of 100, not 100.'})
 
-# %% ../../nbs/solutions/09_optimizers.ipynb #777fd588
+# %% ../../nbs/solutions/09_optimizers.ipynb #25991e03
 predict_scale = Prediction(
     'scale', 'The loss is multiplied by 1000. What happens to the steps of RMSProp, at the same '
     'rate?', 'nothing',
-    {'they are 1000 times longer': 'So it is with SGD. RMSProp divides by the size of the gradients.',
-     'they are 1000 times shorter': 'It divides by the size, but the gradient above is larger too.',
-     'nothing': 'Gradient and typical gradient are both 1000 times larger, and their ratio is as it '
+    {'they are 1000 times longer': 'So it is with SGD. RMSProp divides by the size of gradients.',
+     'they are 1000 times shorter': 'It divides by the size, but the gradient is larger too.',
+     'nothing': 'Gradient and typical gradient are both 1000 times larger: their ratio is as it '
                 'was.'})
 
 predict_last = Prediction(
