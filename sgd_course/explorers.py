@@ -261,11 +261,11 @@ class MomentumPicture:
         self.away = self.away.reshape(2, len(self.moms), -1)
         self._figure(paths[0, :, 0], paths.new_tensor(bottom).expand(2))
 
-# %% ../nbs/api/explorers.ipynb #c86a4977
+# %% ../nbs/api/explorers.ipynb #95a6a2b4
 @patch
 def _figure(self: MomentumPicture, start, bottom):  # noqa: F811
     "What does not move, and what will, marked as animated."
-    self.fig, (valley, fall) = subplots(1, 2, figsize=(6.8, 2.6), width_ratios=[3, 2], shown=False)
+    self.fig, (valley, fall) = subplots(1, 2, figsize=(6.6, 2.5), width_ratios=[3, 2], shown=False)
     (x0, x1), (y0, y1) = (sorted((a, b)) for a, b in zip(start.tolist(), bottom.tolist()))
     wide, high = (x1 - x0) or 1., (y1 - y0) or 1.
     plot_valley(self.f, (x0 - .2*wide, x1 + .6*wide), (y0 - 1.3*high, y1 + .3*high), ' ', valley)
@@ -278,14 +278,14 @@ def _figure(self: MomentumPicture, start, bottom):  # noqa: F811
     self.fall, = fall.plot([], [], '-', color=RED, animated=True)
     self.said = valley.set_title('', animated=True)
 
-# %% ../nbs/api/explorers.ipynb #d3f6915e
+# %% ../nbs/api/explorers.ipynb #3e511eaa
 @patch
 def __call__(self: MomentumPicture, momentum, lr):  # noqa: F811
     "The figure for one momentum and one rate."
     i, j = self.moms.index(momentum), self.lrs.index(lr)
     (first, last), needed = self.away[:, i, j].tolist(), self.needed[i, j].item()
-    kind = ('It flies away' if not last <= 2*first else 'It is not there after 1000 steps'
-            if math.isinf(needed) else f'It is there after {needed:.0f} steps')
+    kind = ('It flies away' if not last <= 2*first else 'Not at rest after 1000 steps'
+            if math.isinf(needed) else f'At the bottom for good after {needed:.0f} steps')
     self.walk.set_data(*self.paths[:, :, i, j].clamp(-1e9, 1e9).T)
     losses = self.losses[:, i, j]
     self.fall.set_data(range(self.steps + 1), losses)

@@ -6,7 +6,7 @@
 __all__ = ['SGD', 'ravine', 'walk_with', 'steps_to_settle', 'plot_valley', 'Momentum', 'RMSProp', 'Adam', 'constant',
            'sweep_with', 'decay', 'warm_up', 'one_cycle', 'find_lr']
 
-# %% ../nbs/09_optimizers.ipynb #3d85803e
+# %% ../nbs/09_optimizers.ipynb #4bf1ab58
 import math
 from collections import defaultdict
 from itertools import count
@@ -16,7 +16,7 @@ from fastcore.basics import patch
 
 from .classifier import BasicOptim, Sweep, _check_epochs, _distances, as_vectors, linear1
 from .classifier import minibatches, mnist_loss
-from .data import Digits, threes_and_sevens
+from .data import threes_and_sevens
 from .descent import check_lr, check_steps
 from .plot import subplots
 
@@ -120,7 +120,7 @@ def steps_to_settle(
     last = (far*after).amax(0).double()
     return torch.where(last < len(path), last, math.inf)
 
-# %% ../nbs/09_optimizers.ipynb #9394ac2a
+# %% ../nbs/09_optimizers.ipynb #b4d80494
 def plot_valley(
     f,            # function of two weights (2, ...) that gives losses (...)
     xlim, ylim,   # ranges of the two weights
@@ -129,7 +129,7 @@ def plot_valley(
     alt=None,     # alternative text
 ):                # the axes
     "Draw a loss of two weights from above: lines of equal loss, closer where it is steeper."
-    if ax is None: ax = subplots(figsize=(6, 3.2), alt=alt)[1]
+    if ax is None: ax = subplots(figsize=(5, 2.6), alt=alt)[1]
     x, y = torch.linspace(*xlim, 81), torch.linspace(*ylim, 81)
     loss = f(torch.stack(torch.meshgrid(x, y, indexing='xy')))
     levels = loss.max()*torch.logspace(-4, 0, 9)

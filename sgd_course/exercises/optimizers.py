@@ -142,10 +142,10 @@ check_nesterov = Exercise(
         'The two are in the wrong order: the direction first, then the sum.':
             lambda grad, total, mom: nesterov(grad, total, mom)[::-1]})
 
-# %% ../../nbs/solutions/09_optimizers.ipynb #49df86bf
+# %% ../../nbs/solutions/09_optimizers.ipynb #13bf9d67
 predict_root = Prediction(
     'root', 'The condition number is 100, and plain descent needs more than 300 steps. How many '
-    'will momentum need, with the best rate and the best `mom`?', 'about 40',
+    'will momentum need, with the best rate and the best momentum?', 'about 40',
     {'about 250': 'It gains far more than that.',
      'about 100': 'With the usual 0.9 it is about that many; with the best momentum it is fewer.',
      'about 40': 'With momentum the steps grow as the root of the condition number, here 10.',
