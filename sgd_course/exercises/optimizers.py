@@ -56,12 +56,12 @@ def staircase(step, steps, lr):
     quarter = 4*step//steps
     return lr/2**quarter
 
-# %% ../../nbs/solutions/09_optimizers.ipynb #b4b9297a
+# %% ../../nbs/solutions/09_optimizers.ipynb #cdae126f
 check_staircase = Exercise(
     staircase, '09',
     cases=[(0, 100, 1.), (99, 100, 1.), (25, 100, 1.), (24, 100, 1.)],
     random=lambda g: (int(torch.randint(0, 40, (), generator=g)), 40, uniform(g, .1, 3)),
-    why='Large steps first, small ones later, and one line of code: for decades most networks were '
+    why='Large steps first, small ones later, in two lines of code. Many networks were '
         'trained like this.',
     hints=['In which quarter is `step`? Count the quarters from 0.',
            '`4*step//steps` is 0, 1, 2 or 3.',
