@@ -24,5 +24,6 @@ setup(
     # the lessons travel in the wheel as sgd_course/lessons, from where `sgd-course lab` copies them
     packages=[lib, f"{lib}.exercises", f"{lib}.lessons"],
     package_dir={f"{lib}.lessons": nbs},
-    package_data={lib: ["*.npz", "*.js", "*.css", "MNIST-NOTICE.txt"], f"{lib}.lessons": ["*.ipynb"]},
+    package_data={lib: ["*.npz", "*.js", "*.css", "MNIST-NOTICE.txt", "TEACHING.md"],
+                  f"{lib}.lessons": ["*.ipynb"]},
 )

@@ -342,14 +342,18 @@ class Result(Asks):
         table = '\n'.join(f'    {k:9} {v}' for k, v in rows.items())
         super().__init__(f'{exercise.name}: {said}.', message + (table and f'\n\n{table}'))
 
-# %% ../nbs/api/check.ipynb #c35a267e
+# %% ../nbs/api/check.ipynb #9524d680
 @patch
 def _expected(self: Exercise, case):
-    "The outcome that is right."
+    "The outcome that is right. Raises what the solution or the oracle raises."
     want = _call(self.use, self.worked, case)
-    if self.oracle: want.result = _call(self.use, self.oracle, case).result
+    if self.oracle:
+        by_oracle = _call(self.use, self.oracle, case)
+        want.result, want.error = by_oracle.result, want.error or by_oracle.error
+    if want.error: raise want.error
     return want
 
+# %% ../nbs/api/check.ipynb #597f1820
 @patch
 def _inputs(self: Exercise):
     "Arguments: the fixed ones, and fresh ones."
@@ -440,7 +444,7 @@ def _run(self: Exercise, answer, cases):
         return outs[:len(cases) - 1], f'It was stopped after {SECONDS:g} seconds. {e}'
     return outs, ''
 
-# %% ../nbs/api/check.ipynb #b57a6fa8
+# %% ../nbs/api/check.ipynb #5fbd56e6
 @patch
 def examine(
     self: Exercise,
@@ -449,6 +453,7 @@ def examine(
     "Check an answer, without counting it as a try."
     if said := self._not_a_function(answer): return Result(self, 'wrong', said)
     cases = self._inputs()
+    self._expected(cases[0])  # not timed: what torch imports at a first call must not be stopped
     outs, late = self._run(answer, cases)
     if any(type(o.error) is NotImplementedError and not o.error.args for o in outs):
         return Result(self, 'not attempted', 'Write your code in place of '

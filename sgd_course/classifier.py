@@ -4,20 +4,18 @@
 
 # %% auto #0
 __all__ = ['as_vectors', 'init_params', 'linear1', 'check_labels', 'validate', 'mnist_loss', 'minibatches', 'BasicOptim',
-           'train_epoch', 'History', 'train', 'Sweep', 'sweep', 'SweepPicture', 'explore_sweep', 'holdout']
+           'train_epoch', 'History', 'train', 'Sweep', 'sweep', 'holdout']
 
-# %% ../nbs/06_threes_and_sevens.ipynb #ab914e9b
+# %% ../nbs/06_threes_and_sevens.ipynb #a7a39fe7
 import sys
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from fastcore.basics import patch
 
 from .data import Digits, threes_and_sevens
 from .descent import check_lr
-from .explore import explore
-from .plot import RED, in_jupyter, show_weights, subplots
+from .plot import in_jupyter
 
 # %% ../nbs/06_threes_and_sevens.ipynb #3f292b4c
 def as_vectors(
@@ -250,52 +248,6 @@ def sweep(
         losses.append(_sweep_epoch(w, b, lrs, x, y, minibatches(len(x), bs, generator=g)))
         note()
     return Sweep(lrs, torch.stack(losses), *map(torch.stack, zip(*states)))
-
-# %% ../nbs/06_threes_and_sevens.ipynb #62ec0364
-class SweepPicture:
-    "Pictures of a sweep: one rate among the others, and its weights, on one figure that is kept."
-    def __init__(self, s):
-        self.s, self.lrs = s, s.lrs.tolist()
-        self.fig, axs = subplots(1, 3, figsize=(8.4, 2.7), shown=False)
-        epochs, moving = range(len(s.accuracy)), dict(color=RED, animated=True)
-        self.lines, self.dots, self.titles = [], [], []
-        for ax, name, ys in zip(axs, ('loss', 'accuracy'), (s.loss, s.accuracy[1:])):
-            ax.plot(epochs[1:], ys[:, ::4], color='0.8', lw=1, antialiased=False)  # small files
-            low, high = ys[len(ys)//2:].min().item(), ys.quantile(.98 if ax is axs[0] else 1).item()
-            ax.set(xlabel='epoch', ylabel=name, title=' ', ylim=(low - .02*high, 1.01*high))
-            ax.xaxis.get_major_locator().set_params(integer=True)
-            self.lines.append(ax.plot([], [], lw=2, **moving)[0])
-            self.dots.append(ax.plot([], [], 'o', ms=8, **moving)[0])
-        show_weights(s.weights[-1, 0], ' ', ax=axs[2], bar=False)
-        self.image = axs[2].images[0]
-        self.image.set_animated(True)
-        self.titles = [ax.set_title('', animated=True) for ax in axs]
-
-# %% ../nbs/06_threes_and_sevens.ipynb #28754112
-@patch
-def __call__(self: SweepPicture, lr, epoch):
-    "The figure for one rate and one epoch."
-    k, s = self.lrs.index(lr), self.s
-    w, accuracy = s.weights[epoch, k], s.accuracy[epoch, k]
-    for line, dot, ys in zip(self.lines, self.dots, (s.loss.numpy(), s.accuracy[1:].numpy())):
-        line.set_data(range(1, len(ys) + 1), ys[:, k])
-        dot.set_data(*([epoch], ys[epoch - 1:epoch, k]) if epoch else ([], []))
-    loss = f'loss {s.loss[epoch - 1, k]:.4f}' if epoch else 'not trained'
-    limit = w.abs().max().item() or 1.
-    self.image.set(data=w.reshape(28, 28).numpy(), clim=(-limit, limit))
-    said = loss, f'accuracy {accuracy:.4f}', f'weights, to {limit:.2g}'
-    for title, text in zip(self.titles, said): title.set_text(text)
-    self.fig.alt_text = f'Learning rate {lr:.3g}, epoch {epoch}: {", ".join(said)}'
-    return self.fig
-
-# %% ../nbs/06_threes_and_sevens.ipynb #4dc70183
-def explore_sweep(
-    s: Sweep,  # from `sweep`
-):             # widget with two sliders, `lr` and `epoch`
-    "Slide rate and epoch: learning curves, and the weights as a picture (red speaks against a 3)."
-    e = explore(SweepPicture(s), lr=s.lrs.tolist(), epoch=range(len(s.accuracy)))
-    e.epoch = len(s.accuracy) - 1
-    return e
 
 # %% ../nbs/06_threes_and_sevens.ipynb #f8ae7519
 def holdout(

@@ -17,7 +17,7 @@ from .curve import mse, quadratic, standardize
 from .descent import check_lr, check_steps, curvature, descend, observed_regime
 from .descent import steps_to_converge
 from .explore import explore
-from .gradients import check_point, check_value
+from .gradients import check_point
 from .optimizers import Momentum, plot_valley, steps_to_settle, walk_with
 from .plot import BLACK, BLUE, GREEN, ORANGE, RED, plot_function, show_weights, subplots
 from .slope import slope
@@ -62,28 +62,36 @@ def explore_slope(
     "Slide a nudge and a place: rise, run, slope, and tangent. Raises as `slope` and `explore` do."
     return explore(SlopePicture(f, min, max), nudge=nudges, x=xs)
 
-# %% ../nbs/api/explorers.ipynb #da460ed4
+# %% ../nbs/api/explorers.ipynb #e7aa28b0
 class DescentPicture:
     "Pictures of walks with every rate from every start, on one figure that is kept."
     def __init__(self, f, lrs, starts, steps=10, bottom=0.):
         check_steps(steps)
         self.f, self.lrs, self.starts, self.bottom = f, list(lrs), list(starts), bottom
-        total = lambda x: check_value(f(x).sum())
+        rates = check_lr(self.lrs, many=True)
         x = check_point(torch.tensor(self.starts, dtype=torch.float64))
-        paths = descend(total, x, self.lrs, max(steps, 1000))
+        paths, grads = _walks(f, x.expand(len(rates), -1), rates[:, None], max(steps, 1000))
         self.needed = steps_to_converge(paths, target=bottom)
-        self.paths = paths[:steps + 1]
-        self.grads = torch.func.vmap(torch.func.grad(total))(self.paths[:5].flatten(0, 1))
-        self.grads = self.grads.reshape(self.paths[:5].shape)
+        self.paths, self.grads = paths[:steps + 1], grads[:steps]
         self._figure(1.3*(x - bottom).abs().max().item(), steps)
 
-# %% ../nbs/api/explorers.ipynb #44b56bff
+# %% ../nbs/api/explorers.ipynb #4523c04f
+def _walks(f, w, lr, steps):
+    "Places (steps + 1, ...) and slopes (steps, ...) of walks that begin at each of `w`."
+    places, grads = [w], []
+    for _ in range(steps):
+        w = places[-1].detach().requires_grad_()
+        grads.append(torch.autograd.grad(f(w).sum(), w)[0])
+        places.append(places[-1] - lr*grads[-1])
+    return torch.stack(places), torch.stack(grads)
+
+# %% ../nbs/api/explorers.ipynb #3d4f4169
 @patch
 def _figure(self: DescentPicture, reach, steps):  # noqa: F811
     "What does not move, and what will, marked as animated."
     ends = dict(min=self.bottom - reach, max=self.bottom + reach)
     self.fig, ((curve, losses), (numbers, empty)) = subplots(
-        2, 2, figsize=(8, 4.9), height_ratios=[3, 2], sharey='row', shown=False)
+        2, 2, figsize=(8, 4.3), height_ratios=[3, 1.3], sharey='row', shown=False)
     plot_function(self.f, 'w', 'loss', 'Where does it go?', ax=curve, **ends)
     low, high = curve.get_ylim()
     curve.set(xlim=tuple(ends.values()), ylim=(low, high))
@@ -94,21 +102,21 @@ def _figure(self: DescentPicture, reach, steps):  # noqa: F811
     self.first, = curve.plot([], [], 'o', color=BLACK, ms=8, animated=True)
     self.loss, = losses.plot([], [], 'o-', **dots)
     self.cells = [_column(numbers, i, name) for i, name in enumerate(_COLUMNS)]
-    self.said = _text(numbers, 0, .96, weight='bold', animated=True)
+    self.said = _text(numbers, 0, .95, weight='bold', animated=True)
 
-# %% ../nbs/api/explorers.ipynb #0f906d03
+# %% ../nbs/api/explorers.ipynb #fa588bcd
 _COLUMNS = 'step', 'w', 'gradient', 'lr x gradient', 'new w'
 
 def _column(ax, i, name):
     "A column of the table: its name, and the place for its numbers."
-    _text(ax, .12 + .45*i, .78, name, ha='right', color='0.4')
-    return _text(ax, .12 + .45*i, .63, ha='right', linespacing=1.3, animated=True)
+    _text(ax, .12 + .45*i, .7, name, ha='right', color='0.4')
+    return _text(ax, .12 + .45*i, .46, ha='right', linespacing=1.3, animated=True)
 
 def _text(ax, x, y, s='', **kwargs):
     "Text on empty axes, for which the layout makes no room."
     return ax.text(x, y, s, va='top', transform=ax.transAxes, in_layout=False, **kwargs)
 
-# %% ../nbs/api/explorers.ipynb #de028b05
+# %% ../nbs/api/explorers.ipynb #0da6371d
 @patch
 def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
     "The figure for one rate and one start."
@@ -121,9 +129,9 @@ def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
     self.walk.set_data(path, loss)
     self.first.set_data(path[:1], loss[:1])
     self.loss.set_data(range(len(path)), loss)
-    columns = range(len(path) - 1)[:5], path, grad, lr*grad, path[1:]
-    for cell, values in zip(self.cells, columns):
-        cell.set_text('\n'.join(f'{v:.4g}' for v in values[:len(columns[0])]))
+    columns = range(len(grad)), path, grad, lr*grad, path[1:]
+    for cell, values in zip(self.cells, columns):  # three steps: letters cost most of the time
+        cell.set_text('\n'.join(f'{v:.4g}' for v in values[:min(3, len(grad))]))
     self.fig.alt_text = (f'Learning rate {lr:g} from {path[0]:g}: {self.said.get_text()} The first '
                          f'step: w {path[0]:.4g}, gradient {grad[0]:.4g}, new w {path[1]:.4g}')
     return self.fig

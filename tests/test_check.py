@@ -41,6 +41,12 @@ def saved(): return json.loads(Path(PROGRESS).read_text())
 
 # --- every exercise of every lesson
 
+def test_no_two_have_one_name():
+    defined = [k for f in (REPO/'sgd_course'/'exercises').glob('*.py')
+               for k in re.findall(r'^(\w+) = (?:Exercise|Prediction)\(', f.read_text(), re.M)]
+    assert sorted(defined) == sorted({**EXERCISES, **PREDICTIONS})
+
+
 @each_exercise
 def test_exercise_is_proved(ex): ex.prove()
 

@@ -1,4 +1,6 @@
-"The command `sgd-course`: what it copies, what it leaves, what it starts, what the doctor finds."
+"The command `sgd-course`: what it copies, what it leaves, what it starts, what the doctor finds, what a class gets."
+import ast
+import inspect
 import json
 import os
 import re
@@ -14,10 +16,11 @@ from urllib.error import HTTPError
 
 import pytest
 import torch
-from conftest import REPO, contents, run
+from conftest import REPO, TESTS, contents, network_tries, offline_env, run
 from fastcore.script import CliError
+from test_notebooks import cells, outputs, text_of
 
-from sgd_course import __version__, classifier, cli, data
+from sgd_course import __version__, check, classifier, cli, data
 
 COMMAND = Path(sys.executable).with_name('sgd-course')
 LESSONS = {f.name: f.read_bytes() for f in (REPO/'nbs').glob('*.ipynb')}
@@ -37,9 +40,10 @@ def test_version():
 
 
 @pytest.mark.parametrize('args, words', [
-    (['--help'], ['lab', 'doctor', '--version']),
+    (['--help'], ['lab', 'doctor', 'handout', '--version']),
     (['lab', '--help'], ['usage: sgd-course lab', 'dir', '--port', '--no-browser', '--copy-only']),
     (['doctor', '--help'], ['usage: sgd-course doctor']),
+    (['handout', '--help'], ['usage: sgd-course handout', 'dir', 'solutions']),
 ])
 def test_help(args, words):
     said = run(COMMAND, *args).stdout
@@ -57,6 +61,8 @@ def test_help_needs_no_torch():
     (['lab', 'here', 'there'], 'unrecognized arguments: there'),
     (['lab', '--port', 'http'], "invalid int value: 'http'"),
     (['doctor', 'who'], 'unrecognized arguments: who'),
+    (['handout'], 'required: dir'),
+    (['handout', 'here', 'there'], 'unrecognized arguments: there'),
 ])
 def test_wrong_use(args, said, tmp_path):
     assert said in failed(*args, code=2, cwd=tmp_path)
@@ -97,28 +103,25 @@ def test_copies_have_the_rights_of_any_new_file(tmp_path):
 
 
 def test_two_at_once_copy_each_lesson_once(tmp_path):
-    src = tmp_path/'src'
-    src.write_bytes(bytes(1_000_000))
     for n in range(20):
         results, start = [], threading.Barrier(4)
-        def copy(): start.wait(); results.append(cli._copy_new(src, tmp_path/f'dst{n}'))
+        def copy(): start.wait(); results.append(cli._write_new(tmp_path/f'dst{n}', bytes(1_000_000)))
         threads = [threading.Thread(target=copy) for _ in range(4)]
         for t in threads: t.start()
         for t in threads: t.join()
         assert sorted(results) == [False, False, False, True]
-    assert len(list(tmp_path.iterdir())) == 21
+    assert len(list(tmp_path.iterdir())) == 20
 
 
 def test_late_file_is_not_replaced(tmp_path, monkeypatch):
     "Another program writes the lesson after we looked and before we are done."
-    (tmp_path/'src').write_text('as shipped')
     link = os.link
     def late(a, b):
         (tmp_path/'dst').write_text('my answers')
         link(a, b)
     monkeypatch.setattr(os, 'link', late)
-    assert cli._copy_new(tmp_path/'src', tmp_path/'dst') is False
-    assert contents(tmp_path) == {'src': b'as shipped', 'dst': b'my answers'}
+    assert cli._write_new(tmp_path/'dst', b'as shipped') is False
+    assert contents(tmp_path) == {'dst': b'my answers'}
 
 
 def no_links(a, b): raise PermissionError(1, 'Operation not permitted')
@@ -129,10 +132,10 @@ def test_without_links(tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'link', no_links)
     cli.lab(str(tmp_path), copy_only=True)
     assert contents(tmp_path) == LESSONS
-    src, mine = cli._lessons()[0], tmp_path/'mine'
+    mine = tmp_path/'mine'
     monkeypatch.setattr(os.path, 'lexists', lambda path: False)  # it comes after we looked
     mine.write_text('my answers')
-    assert cli._copy_new(src, mine) is False
+    assert cli._write_new(mine, b'as shipped') is False
     assert contents(tmp_path) == LESSONS | {'mine': b'my answers'}
 
 
@@ -393,3 +396,186 @@ from sgd_course.cli import main
 sys.exit(main("doctor"))'''
     r = run(sys.executable, '-c', broken, env=offline, ok=False)
     assert r.returncode == 1 and 'widgets     FAILED' in r.stdout
+
+
+# --- a class
+
+EXERCISES = list(check.course().values())
+TAUGHT = sorted({e.lesson for e in EXERCISES})
+
+
+@pytest.fixture(scope='module')
+def classroom(installed, home, tmp_path_factory):
+    "What `handout` writes, and what it says, from the wheel alone and without a network."
+    root = tmp_path_factory.mktemp('classroom')
+    env = offline_env(home, tmp_path_factory.mktemp('offline'))
+    said = run(installed/'sgd-course', 'handout', 'class', cwd=root, env=env).stdout
+    assert network_tries(env) == ''
+    return root/'class', said
+
+
+def dense(text): return re.sub(r'\s', '', text)
+
+
+def answers(ex):
+    "Lines that give an exercise away."
+    body = inspect.getsource(ex.worked).splitlines()[1:]
+    lines = map(dense, [*body, *ex.hints, *ex.mistakes, ex.why])
+    return [line for line in lines if len(line) >= 12]
+
+
+def name_of(lesson): return next(n for n in LESSONS if n.startswith(lesson))
+
+
+def cell_of(ex, folder):
+    "Position and cell of an exercise in a folder of lessons."
+    found = [(i, c) for i, c in enumerate(cells(folder/name_of(ex.lesson)))
+             if c['cell_type'] == 'code' and f'check_{ex.name}({ex.name})' in c['source']]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_handout_says_what_it_wrote(classroom):
+    folder, said = classroom
+    names = ', '.join(sorted(LESSONS))
+    assert said == (f'Copied to class/learner: {names}\nCopied to class/solutions: {names}\n'
+                    'Copied to class: TEACHING.md\n')
+    assert {f.name for f in folder.iterdir()} == {'learner', 'solutions', 'TEACHING.md'}
+    assert set(contents(folder/'solutions')) == set(LESSONS)
+    assert (folder/'TEACHING.md').read_bytes() == (REPO/'sgd_course'/'TEACHING.md').read_bytes()
+
+
+def given_away(folder):
+    "Answers that can be read in the exercises of the lessons, or in what any of their cells shows."
+    found = []
+    for f in sorted(folder.glob('*.ipynb')):
+        sources = [c['source'] for c in cells(f)]
+        first = next((i for i, s in enumerate(sources) if '## Exercises' in s), len(sources))
+        text = dense('\n'.join([*sources[first:], *map(text_of, outputs(f))]))
+        found += [(f.name, ex.key, a) for ex in EXERCISES for a in answers(ex) if a in text]
+    return found
+
+
+def test_learners_get_no_solution(classroom):
+    folder, _ = classroom
+    assert contents(folder/'learner') == LESSONS
+    assert given_away(folder/'learner') == []
+    assert {key for _, key, _ in given_away(folder/'solutions')} == {ex.key for ex in EXERCISES}
+
+
+@pytest.mark.parametrize('ex', EXERCISES, ids=lambda e: e.key.replace(' ', '_'))
+def test_instructors_get_each_solution(classroom, ex):
+    folder, _ = classroom
+    (_, stub), (i, solved) = (cell_of(ex, folder/part) for part in ('learner', 'solutions'))
+    assert 'raise NotImplementedError' in stub['source'] and stub['id'] == solved['id']
+    assert inspect.getsource(ex.worked).strip() in solved['source']
+    assert 'NotImplementedError' not in solved['source'] and solved['outputs'] == []
+    notes = [c['source'] for c in cells(folder/'solutions'/name_of(ex.lesson))[i + 1:]]
+    said = next(s for s in notes if ex.why in s)
+    for mistake in ex.mistakes: assert f'- {mistake}' in said
+
+
+@pytest.mark.parametrize('name', sorted(LESSONS))
+def test_nothing_else_of_a_lesson_changes(classroom, name):
+    folder, _ = classroom
+    before, after = (cells(folder/part/name) for part in ('learner', 'solutions'))
+    stubs = [cell_of(ex, folder/'learner')[1]['id'] for ex in EXERCISES if name.startswith(ex.lesson)]
+    if not stubs:
+        assert (folder/'solutions'/name).read_bytes() == LESSONS[name]
+        return
+    assert 'for the instructor' in after[0]['source']
+    assert len({c['id'] for c in after}) == len(after) == len(before) + len(stubs) + 1
+    old = {c['id'] for c in before}
+    assert [c['id'] for c in after if c['id'] in old] == [c['id'] for c in before]
+    assert [c for c in after if c['id'] in old - set(stubs)] == [c for c in before if c['id'] not in stubs]
+
+
+LONG = '06', '07'  # they train for minutes, and elsewhere they are run in full, with the stubs
+
+
+def only_definitions(source):
+    "The imports, functions and classes of a cell."
+    kept = [n for n in ast.parse(source).body
+            if isinstance(n, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))]
+    return '\n'.join(map(ast.unparse, kept))
+
+
+@pytest.mark.parametrize('lesson', TAUGHT)
+def test_all_solutions_are_correct_in_jupyter(classroom, installed, offline, tmp_path, lesson):
+    "The whole lesson is run; of the long ones the definitions and the exercises."
+    own = [cell_of(ex, classroom[0]/'solutions')[1]['id'] for ex in EXERCISES if ex.lesson == lesson]
+    book = json.loads((classroom[0]/'solutions'/name_of(lesson)).read_text(encoding='utf-8'))
+    for c in book['cells']:
+        if lesson in LONG and c['cell_type'] == 'code' and c['id'] not in own:
+            c['source'] = only_definitions(''.join(c['source']))
+    (tmp_path/name_of(lesson)).write_text(json.dumps(book), encoding='utf-8')
+    run(installed/'python', TESTS/'run_notebooks.py', tmp_path, env=offline)
+    for ex in EXERCISES:
+        if ex.lesson != lesson: continue
+        said = [text_of(o) for o in cell_of(ex, tmp_path)[1]['outputs']]
+        assert f'{ex.name}: correct.' in said[-1], said
+    marks = json.loads((tmp_path/check.PROGRESS).read_text())
+    assert all(marks[ex.key]['correct'] for ex in EXERCISES if ex.lesson == lesson)
+
+
+def test_handout_replaces_nothing(tmp_path, capsys):
+    for folder in ('learner', 'solutions'):
+        (tmp_path/folder).mkdir()
+        (tmp_path/folder/'02_slope.ipynb').write_text('mine')
+    (tmp_path/'TEACHING.md').symlink_to('nowhere')
+    assert cli.handout(str(tmp_path)) == 0
+    said = capsys.readouterr().out
+    for folder in ('learner', 'solutions'):
+        assert (tmp_path/folder/'02_slope.ipynb').read_text() == 'mine'
+        assert f'Left as they are in {tmp_path/folder}: 02_slope.ipynb\n' in said
+    assert (tmp_path/'TEACHING.md').is_symlink() and f'Left as they are in {tmp_path}: TEACHING.md' in said
+    before = contents(tmp_path)
+    assert cli.handout(str(tmp_path)) == 0
+    assert contents(tmp_path) == before and 'Copied' not in capsys.readouterr().out
+
+
+def test_handout_on_a_file(tmp_path):
+    f = tmp_path/'notes.txt'
+    f.write_text('mine')
+    one_line(failed('handout', f, code=1), f, 'Expected a folder', 'sgd-course handout FOLDER')
+    assert contents(tmp_path) == {'notes.txt': b'mine'}
+    (tmp_path/'learner').write_text('mine')
+    one_line(failed('handout', tmp_path, code=1), tmp_path/'learner', 'is a file')
+    assert contents(tmp_path) == {'notes.txt': b'mine', 'learner': b'mine'}
+
+
+# --- the notes on teaching
+
+NOTES = (REPO/'sgd_course'/'TEACHING.md').read_text(encoding='utf-8')
+
+
+def rows(heading):
+    "The rows of the table below a heading."
+    text = re.search(rf'^## {heading}.*?\n(.*?)(?=^## |\Z)', NOTES, re.M | re.S)[1]
+    lines = [line for line in text.splitlines() if line.startswith('|')][2:]
+    return [[c.strip() for c in line.strip('|').split('|')] for line in lines]
+
+
+def sections(lesson):
+    text = '\n'.join(c['source'] for c in cells(REPO/'nbs'/name_of(lesson), 'markdown'))
+    return set(re.findall(r'^#+ (.+)', text, re.M)), int(re.search(r'\*\*Time\*\* about (\d+)', text)[1])
+
+
+@pytest.mark.parametrize('heading, minutes', [('A session of 50', 50), ('A session of three', 180)])
+def test_plan_of_a_session(heading, minutes):
+    plan, spent = rows(heading), {}
+    assert sum(int(r[0]) for r in plan) == minutes
+    for time_, lesson, where, *_ in plan:
+        if not lesson: continue
+        spent[lesson] = spent.get(lesson, 0) + int(time_)
+        named = re.findall(r'\*([^*]+)\*', where)
+        assert named and set(named) <= sections(lesson)[0], where
+    for lesson, n in spent.items(): assert n <= sections(lesson)[1]
+
+
+def test_wrong_answers_are_those_of_lessons():
+    table = rows('Common wrong answers')
+    assert len(table) > 10 and all(len(r) == 4 and all(r) for r in table)
+    for where, *_ in table:
+        lesson, section = re.fullmatch(r'(\d\d) \*(.+)\*', where).groups()
+        assert section in sections(lesson)[0], where

@@ -416,9 +416,11 @@ def test_choose_by_keyboard_alone(open_book):
         assert sheet.el.locator('th, td').all_inner_texts() == sum(m['rows'], [])
         end = time.time() + 5
         while sheet.ask('sheet.sample') != str(k): assert time.time() < end
+    assert axe_violations(sheet) == []
     sheet.draw(DRAWN['round 3'])
     sheet.agrees('round 3')
     expect(sheet.el.locator(':checked')).to_have_count(0)
+    assert axe_violations(sheet) == []
 
 
 def test_ten_messages_a_second_and_the_last(open_book):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from conftest import REPO, run
 from packaging.requirements import Requirement
+from test_notebooks import cells
 
 parser = ConfigParser(delimiters=['='])
 parser.read(REPO/'settings.ini', encoding='utf-8')
@@ -78,7 +79,7 @@ def ci(tmp_path):
         with open(repo/'README.md', 'a') as f: f.write(readme)
         commit = 'git -c user.name=x -c user.email=x@x commit -qm x'
         run('sh', '-c', f'git init -q && git add . && {commit}', cwd=repo)
-        env = os.environ | dict(CALLS=str(calls), AT_PYTEST=at_pytest,
+        env = os.environ | dict(CALLS=str(calls), AT_PYTEST=at_pytest, PYTHONPATH='',
                                 PATH=f'{python3.parent}:{os.environ["PATH"]}')
         r = run('bash', repo/'.ci'/'run', cwd=tmp_path, env=env, ok=False)
         assert not os.path.lexists(repo/'.venv')
@@ -103,3 +104,51 @@ def test_ci_runs_the_command_of_readme(ci, tmp_path):
 def test_ci_fails(ci, given, said):
     r, _ = ci(**given)
     assert r.returncode == 1 and said in r.stdout + r.stderr
+
+
+# --- the glossary
+
+GLOSSARY = '\n'.join(c['source'] for c in cells(REPO/'nbs'/'glossary.ipynb'))
+ENTRIES = re.findall(r'^### (.+)\n\n(.+)', GLOSSARY, re.M)
+each_term = pytest.mark.parametrize('term, entry', ENTRIES, ids=[t for t, _ in ENTRIES])
+
+
+def anchor(heading): return heading.replace(' ', '-')  # as JupyterLab and nbconvert make it
+
+
+def words(text): return re.sub(r'[\s*`-]+', ' ', text).casefold()
+
+
+def test_terms_are_in_order_and_there_once():
+    terms = [t for t, _ in ENTRIES]
+    assert len(terms) > 50 and len(terms) == len(re.findall('^### ', GLOSSARY, re.M))
+    assert terms == sorted(terms, key=str.casefold)
+    assert len({words(t) for t in terms}) == len(terms)
+    letters = re.findall(r'^## (.+)', GLOSSARY, re.M)
+    assert letters == sorted({t[0].upper() for t in terms})
+    anchors = [anchor(h).casefold() for h in re.findall(r'^#+ (.+)', GLOSSARY, re.M)]
+    assert len(set(anchors)) == len(anchors)
+
+
+@each_term
+def test_term_is_in_the_section_it_links_to(term, entry):
+    link = re.fullmatch(r'.+[.)] \[Lesson (\d\d)(?:, (.+))?\]\(((\d\d)_\w+\.ipynb)(?:#(.+))?\)', entry)
+    number, section, name, same, fragment = link.groups()
+    assert number == same and (REPO/'nbs'/name).is_file()
+    assert len(re.findall(r'\]\(', entry)) == 1 and entry.count('. ') <= 4
+    text = '\n'.join(c['source'] for c in cells(REPO/'nbs'/name))
+    if section:
+        assert fragment == anchor(section)
+        found = re.findall(rf'^(#+) {re.escape(section)}$', text, re.M)
+        assert len(found) == 1, 'one heading of that name'
+        start = re.search(rf'^#+ {re.escape(section)}$', text, re.M).end()
+        text = re.split(r'^#{2,3} ', text[start:], flags=re.M)[0]
+    stem = words(term).removesuffix('e')  # standardise, standardising
+    assert re.search(rf'\b{re.escape(stem)}', words(text)), f'{term} is not in {name}, {section}'
+
+
+@pytest.mark.parametrize('path', sorted((REPO/'nbs').glob('*.ipynb')), ids=lambda f: f.stem)
+def test_links_to_the_glossary_arrive(path):
+    terms = {anchor(t) for t, _ in ENTRIES}
+    links = [a for c in cells(path, 'markdown') for a in re.findall(r'\(glossary\.ipynb#([^)]*)\)', c['source'])]
+    assert set(links) <= terms and len(set(links)) == len(links), 'each term once'
