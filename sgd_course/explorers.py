@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SlopePicture', 'explore_slope', 'DescentPicture', 'explore_descent', 'FitPicture', 'explore_fit', 'SweepPicture',
-           'explore_sweep']
+           'explore_sweep', 'MomentumPicture', 'explore_momentum']
 
-# %% ../nbs/api/explorers.ipynb #6cbaf118
+# %% ../nbs/api/explorers.ipynb #988a0483
 import math
 
 import torch
@@ -18,6 +18,7 @@ from .descent import check_lr, check_steps, curvature, descend, observed_regime
 from .descent import steps_to_converge
 from .explore import explore
 from .gradients import check_point
+from .optimizers import Momentum, plot_valley, steps_to_settle, walk_with
 from .plot import BLACK, BLUE, GREEN, ORANGE, RED, plot_function, show_weights, subplots
 from .slope import slope
 
@@ -251,3 +252,67 @@ def explore_sweep(
     e = explore(SweepPicture(s), lr=s.lrs.tolist(), epoch=range(len(s.accuracy)))
     e.epoch = len(s.accuracy) - 1
     return e
+
+# %% ../nbs/api/explorers.ipynb #a9cda607
+class MomentumPicture:
+    "Pictures of walks with every momentum and every rate, on one figure that is kept."
+    def __init__(self, f, start, moms, lrs, steps=100, bottom=0.):
+        check_steps(steps)
+        self.f, self.moms, self.lrs, self.steps = f, list(moms), list(lrs), steps
+        mom, lr = (torch.tensor(v, dtype=torch.float64) for v in (self.moms, self.lrs))
+        mom, lr = torch.cartesian_prod(mom, lr).T
+        paths = walk_with(Momentum, f, start, lr, max(steps, 1000), mom=mom)
+        self.needed = steps_to_settle(paths, bottom).reshape(len(self.moms), -1)
+        self.paths = paths[:steps + 1].reshape(steps + 1, 2, len(self.moms), -1)
+        self.losses = f(self.paths.transpose(0, 1))
+        self.away = (paths - paths.new_tensor(bottom).reshape(-1, 1)).norm(dim=1)[[0, -1]]
+        self.away = self.away.reshape(2, len(self.moms), -1)
+        self._figure(paths[0, :, 0], paths.new_tensor(bottom).expand(2))
+
+# %% ../nbs/api/explorers.ipynb #95a6a2b4
+@patch
+def _figure(self: MomentumPicture, start, bottom):  # noqa: F811
+    "What does not move, and what will, marked as animated."
+    self.fig, (valley, fall) = subplots(1, 2, figsize=(6.6, 2.5), width_ratios=[3, 2], shown=False)
+    (x0, x1), (y0, y1) = (sorted((a, b)) for a, b in zip(start.tolist(), bottom.tolist()))
+    wide, high = (x1 - x0) or 1., (y1 - y0) or 1.
+    plot_valley(self.f, (x0 - .2*wide, x1 + .6*wide), (y0 - 1.3*high, y1 + .3*high), ' ', valley)
+    valley.plot(*bottom, '*', color=BLACK, ms=9)
+    top = self.losses[0, 0, 0].item()
+    fall.set(title='The loss after each step', xlabel='step', yscale='log',
+             xlim=(-.02*self.steps, 1.02*self.steps), ylim=(1e-7*top, 30*top))
+    self.walk, = valley.plot([], [], 'o-', color=RED, lw=1, ms=3, animated=True)
+    valley.plot(*start, 'o', color=BLACK, ms=7)
+    self.fall, = fall.plot([], [], '-', color=RED, animated=True)
+    self.said = valley.set_title('', animated=True)
+
+# %% ../nbs/api/explorers.ipynb #3e511eaa
+@patch
+def __call__(self: MomentumPicture, momentum, lr):  # noqa: F811
+    "The figure for one momentum and one rate."
+    i, j = self.moms.index(momentum), self.lrs.index(lr)
+    (first, last), needed = self.away[:, i, j].tolist(), self.needed[i, j].item()
+    kind = ('It flies away' if not last <= 2*first else 'Not at rest after 1000 steps'
+            if math.isinf(needed) else f'At the bottom for good after {needed:.0f} steps')
+    self.walk.set_data(*self.paths[:, :, i, j].clamp(-1e9, 1e9).T)
+    losses = self.losses[:, i, j]
+    self.fall.set_data(range(self.steps + 1), losses)
+    self.said.set_text(kind)
+    self.fig.alt_text = (f'Momentum {momentum:g}, learning rate {lr:g}: {kind}. The loss goes from '
+                         f'{losses[0]:.3g} to {losses[-1]:.3g} in {self.steps} steps')
+    return self.fig
+
+# %% ../nbs/api/explorers.ipynb #9e3d6f33
+def explore_momentum(
+    f,          # function of two weights (2, ...) that gives losses (...)
+    start,      # (2,) where the walks begin
+    moms,       # parts of the sum of gradients that are kept, each from 0 to below 1
+    lrs,        # learning rates, each > 0
+    steps=100,  # how many steps are shown
+    bottom=0.,  # where the valley is lowest: a number or (2,)
+):              # widget with two sliders, `momentum` and `lr`
+    """Slide momentum and rate: the walk from above, losses, steps until it stays within 0.001.
+
+    Raises as `walk_with` does for rates, momenta and steps, and as `explore` for the sequences.
+    """
+    return explore(MomentumPicture(f, start, moms, lrs, steps, bottom), momentum=moms, lr=lrs)

@@ -13,7 +13,8 @@ LESSONS = {
     '02_slope': ('explore_slope', 'def f(x): return x**2\n'),
     '04_learning_rate': ('explore_descent', 'def f(x): return x**2\n'),
     '05_seven_steps': ('explore_fit', 'time, speed, first_guess = roller_coaster()\n'),
-    '06_threes_and_sevens': ('explore_sweep', 'all_rates = sweep(torch.logspace(-3, 2, 41))\n')}
+    '06_threes_and_sevens': ('explore_sweep', 'all_rates = sweep(torch.logspace(-3, 2, 41))\n'),
+    '09_optimizers': ('explore_momentum', 'start = [-1.5, .25]\n')}
 
 
 def call(lesson):

@@ -1,0 +1,284 @@
+"Optimizers of lesson 09: the same as PyTorch's, and what they refuse."
+import io
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from sgd_course.classifier import sweep
+from sgd_course.optimizers import (SGD, Adam, Momentum, RMSProp, constant, decay, find_lr, one_cycle, ravine,
+                                   steps_to_settle, sweep_with, walk_with, warm_up)
+
+OURS = [SGD, Momentum, RMSProp, Adam]
+SAME = [  # ours, its settings, PyTorch's, its settings
+    (SGD, {}, torch.optim.SGD, {}),
+    (SGD, dict(wd=.1), torch.optim.SGD, dict(weight_decay=.1)),
+    (Momentum, {}, torch.optim.SGD, dict(momentum=.9)),
+    (Momentum, dict(mom=.5, wd=.01), torch.optim.SGD, dict(momentum=.5, weight_decay=.01)),
+    (Momentum, dict(mom=0), torch.optim.SGD, {}),
+    (RMSProp, {}, torch.optim.RMSprop, {}),
+    (RMSProp, dict(sqr_mom=.9, eps=1e-3, wd=.1), torch.optim.RMSprop, dict(alpha=.9, eps=1e-3, weight_decay=.1)),
+    (Adam, {}, torch.optim.Adam, {}),
+    (Adam, dict(mom=.8, sqr_mom=.95, eps=1e-4, wd=.1), torch.optim.Adam,
+     dict(betas=(.8, .95), eps=1e-4, weight_decay=.1))]
+each_pair = pytest.mark.parametrize('ours, mine, theirs, its', SAME, ids=lambda v: getattr(v, '__name__', str(v)))
+
+
+def problem(seed, dtype):
+    """Random parameters of random shapes, one of them unused, and a function that gives the loss of a random batch.
+
+    (On the same data in each step RMSProp would magnify rounding: near the bottom it divides by next to nothing.)
+    """
+    g = torch.Generator().manual_seed(seed)
+    n, m = torch.randint(1, 6, (2,), generator=g).tolist()
+    shapes = [(n, m), (m,), (), (2, 1, n), (3,)]
+    params = [torch.randn(s, generator=g).to(dtype).requires_grad_() for s in shapes]
+    def loss():
+        a, b, c, d, unused = params
+        x, y = (torch.randn(7, k, generator=g).to(dtype) for k in (n, m))
+        return ((x @ a + b*c - y)**2).mean() + (((x*d).sin() - c)**2).mean()
+    return params, loss
+
+
+def hundred_steps(opt_func, seed, dtype, **settings):
+    params, loss = problem(seed, dtype)
+    opt = opt_func(params, lr=.01, **settings)
+    for k in range(100):
+        loss().backward()
+        if k % 10 == 3: params[1].grad = None  # there may be none in some steps
+        opt.step()
+        opt.zero_grad()
+        assert all(p.grad is None for p in params)
+    return params
+
+
+@each_pair
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
+@pytest.mark.parametrize('seed', range(4))
+def test_same_as_pytorch(ours, mine, theirs, its, dtype, seed):
+    before, _ = problem(seed, dtype)
+    one, two = (hundred_steps(o, seed, dtype, **s) for o, s in ((ours, mine), (theirs, its)))
+    for p, q in zip(one, two): torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
+    assert all(p.dtype == dtype for p in one)
+    assert all((p - q).abs().max() > 1e-3 for p, q in zip(one[:4], before)) and torch.equal(one[4], before[4])
+
+
+@pytest.mark.parametrize('opt_func', OURS)
+def test_one_method_each(opt_func):
+    assert [k for k in vars(opt_func) if callable(vars(opt_func)[k])] == ['direction'] or opt_func is SGD
+
+
+@pytest.mark.parametrize('opt_func', OURS)
+def test_columns_are_independent(opt_func):
+    start, lrs = [-1.5, .25], [.001, .01, .019, 5.]
+    together = walk_with(opt_func, ravine, start, lrs, 50)
+    for k, lr in enumerate(lrs):
+        torch.testing.assert_close(together[:, :, k], walk_with(opt_func, ravine, start, lr, 50), equal_nan=True)
+
+
+def test_settings_by_column():
+    moms = torch.tensor([0., .5, .9], dtype=torch.double)
+    together = walk_with(Momentum, ravine, [1., 1.], .01, 50, mom=moms)
+    for k, mom in enumerate(moms.tolist()):
+        torch.testing.assert_close(together[:, :, k], walk_with(Momentum, ravine, [1., 1.], .01, 50, mom=mom))
+
+
+@pytest.mark.parametrize('opt_func', OURS)
+def test_saved_and_loaded(opt_func):
+    def steps(opt, w, n):
+        for _ in range(n):
+            (w**4).sum().backward()
+            opt.step()
+            opt.zero_grad()
+    w = torch.tensor([1., 2.]).requires_grad_()
+    opt = opt_func([w], .01)
+    steps(opt, w, 5)
+    file = io.BytesIO()
+    torch.save(dict(w=w.detach().clone(), opt=opt.state_dict()), file)
+    steps(opt, w, 5)
+    saved = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
+    w2 = saved['w'].requires_grad_()
+    again = opt_func([w2], .5, wd=.1)
+    again.load_state_dict(saved['opt'])
+    steps(again, w2, 5)
+    assert torch.equal(w, w2)
+    with pytest.raises(ValueError, match='expected'): opt_func([w2, w], .1).load_state_dict(saved['opt'])
+    with pytest.raises(ValueError, match='expected'): again.load_state_dict(dict(lr=.1))
+
+
+def leaf(): return torch.zeros(3).requires_grad_()
+
+
+@pytest.mark.parametrize('params', [[], [torch.zeros(3)], [dict(params=[leaf()])], [[leaf()]], leaf(), [leaf()*2], ['w'], 3],
+                         ids=['none', 'no grad', 'groups', 'lists', 'bare tensor', 'no leaf', 'name', 'number'])
+@pytest.mark.parametrize('opt_func', OURS)
+def test_wrong_params(opt_func, params):
+    with pytest.raises((ValueError, TypeError), match='params'): opt_func(params, .1)
+
+
+@pytest.mark.parametrize('opt_func, settings, error, words', [
+    (SGD, dict(lr=0), ValueError, 'lr is 0'), (Adam, dict(lr='fast'), TypeError, "lr is 'fast'"),
+    (Adam, dict(lr=math.nan), ValueError, 'lr is nan'), (SGD, dict(mom=.9), TypeError, 'no setting of SGD'),
+    (Momentum, dict(mom=1), ValueError, 'mom is 1'), (Momentum, dict(mom=-.1), ValueError, 'mom is -0.1'),
+    (RMSProp, dict(sqr_mom=math.nan), ValueError, 'sqr_mom is nan'), (Adam, dict(eps=-1), ValueError, 'eps is -1'),
+    (Adam, dict(wd=math.inf), ValueError, 'wd is inf'), (Adam, dict(mom='much'), ValueError, "mom is 'much'"),
+    (Adam, dict(betas=(.9, .99)), TypeError, r"expected some of \['wd', 'mom', 'sqr_mom', 'eps'\]")])
+def test_wrong_settings(opt_func, settings, error, words):
+    with pytest.raises(error, match=words): opt_func([leaf()], **dict(dict(lr=.1), **settings))
+
+
+def test_walks_that_cannot_be():
+    with pytest.raises(ValueError, match='one loss for each column'): walk_with(SGD, torch.sum, [1., 1.], [.1, .2], 3)
+    with pytest.raises(ValueError, match='steps is -1'): walk_with(SGD, ravine, [1., 1.], .1, -1)
+    with pytest.raises(ValueError, match='tol is 0'): steps_to_settle(torch.zeros(3, 2), tol=0)
+
+
+def test_steps_to_settle():
+    place = lambda *xs: torch.tensor(xs, dtype=torch.double)[:, None]
+    for xs, steps in [((0, 0), 0), ((1, 0, 1, 0, 0), 3), ((1, 1, 1), math.inf), ((0, 0, 1), math.inf),
+                      ((1, math.nan, 0), 2), ((1, 0, math.nan), math.inf)]:
+        assert steps_to_settle(place(*xs)) == steps
+    assert steps_to_settle(place(1, 3, 3), bottom=3) == steps_to_settle(place(1, 3, 3), bottom=[3.]) == 1
+    both = torch.tensor([[1., 2.], [1., 0.], [1., 0.]])[:, :, None].repeat(1, 1, 2)
+    assert steps_to_settle(both, bottom=[1., 0.]).tolist() == [1, 1]
+
+
+# --- schedules, against PyTorch's
+
+@pytest.mark.parametrize('steps', [10, 97, 400])
+def test_schedules(steps):
+    def torchs(scheduler, lr=2., **kwargs):
+        opt = torch.optim.SGD([leaf()], lr)
+        s, rates = scheduler(opt, **kwargs), []
+        for _ in range(steps):
+            rates.append(s.get_last_lr()[0])
+            opt.step(), s.step()
+        return rates
+    mine = lambda f, lr=2.: [f(n, steps, lr) for n in range(steps)]
+    assert mine(constant) == [2.]*steps
+    assert mine(decay) == pytest.approx(torchs(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=steps))
+    rise = torchs(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda n: min(1, (n + 1)/(.1*steps)))
+    assert mine(warm_up) == pytest.approx(rise)
+    cycle = mine(one_cycle)
+    assert cycle[0] == pytest.approx(2/25) and max(cycle) <= 2 and max(cycle) > 1.9
+    assert one_cycle(.25*steps, steps, 2.) == pytest.approx(2) and one_cycle(steps, steps, 2.) == pytest.approx(2e-5)
+    top = cycle.index(max(cycle))
+    assert cycle[:top + 1] == sorted(cycle[:top + 1]) and cycle[top:] == sorted(cycle[top:], reverse=True)
+    rates = torch.tensor([1., 2.])
+    for f in (constant, decay, warm_up, one_cycle): assert f(3, steps, rates)[1].item() == pytest.approx(f(3, steps, 2.))
+
+
+@pytest.mark.parametrize('f', [constant, decay, warm_up, one_cycle])
+@pytest.mark.parametrize('step, steps', [(-1, 10), (11, 10), (0, 0), (math.nan, 10)])
+def test_steps_that_cannot_be(f, step, steps):
+    with pytest.raises(ValueError, match='expected 0 <= step <= steps'): f(step, steps, .1)
+
+
+# --- on digits
+
+def digits(n=600):
+    from sgd_course.classifier import as_vectors
+    from sgd_course.data import threes_and_sevens
+    d = as_vectors(threes_and_sevens())
+    i = torch.randperm(len(d.train_x), generator=torch.Generator().manual_seed(0))[:n]
+    return d._replace(train_x=d.train_x[i], train_y=d.train_y[i])
+
+
+def test_sweep_is_that_of_lesson_06():
+    d = digits()
+    one, two = sweep_with(SGD, [.1, 1.], 2, d), sweep([.1, 1.], 2, d, progress=False)
+    for a, b in zip(one, two): torch.testing.assert_close(a, b)
+
+
+def test_sweep_calls_the_schedule_for_each_step():
+    seen = []
+    def schedule(step, steps, lr):
+        seen.append((step, steps))
+        return lr*0 if step else lr
+    s = sweep_with(SGD, [.1, 1.], 3, digits(), schedule=schedule)
+    assert seen == [(n, 9) for n in range(9)]
+    assert torch.equal(s.weights[1], s.weights[3]) and s.weights[1].abs().max() > 0
+
+
+def test_find_lr_leaves_no_trace():
+    d, model = digits(), nn.Linear(784, 1)
+    opt = Adam(model.parameters(), .1)
+    def train():
+        nn.functional.mse_loss(model(d.train_x), d.train_y).backward()
+        opt.step()
+        opt.zero_grad()
+    train()
+    before, saved = [p.detach().clone() for p in model.parameters()], opt.state_dict()
+    loss = partial(nn.functional.mse_loss)
+    lrs, losses = find_lr(model, opt, d.train_x, d.train_y, loss, low=1e-5, high=10.)
+    assert all(map(torch.equal, before, model.parameters())) and len(lrs) == len(losses) < 100
+    assert losses[-1] > 4*losses.min() and lrs[0] == pytest.approx(1e-5) and all(p.grad is None for p in opt.params)
+    after = opt.state_dict()
+    assert after['lr'] == saved['lr'] == .1
+    for a, b in zip(saved['state'], after['state']):
+        assert a.keys() == b.keys() and all(torch.equal(torch.as_tensor(a[k]), torch.as_tensor(b[k])) for k in a)
+
+
+def test_find_lr_stops_at_nan():
+    d, model = digits(), nn.Linear(784, 1)
+    lrs, losses = find_lr(model, SGD(model.parameters(), 1.), d.train_x, d.train_y, low=1., high=10.,
+                          loss_func=lambda s, y: (s - y).mean()*math.nan)
+    assert len(lrs) == 1
+
+
+# --- in fastai
+
+fastai = pytest.mark.filterwarnings('ignore')
+
+
+def learner(opt_func, folder, **settings):
+    from fastai.callback.progress import ProgressCallback
+    from fastai.data.core import DataLoaders
+    from fastai.data.load import DataLoader
+    from fastai.learner import Learner
+    from fastai.optimizer import OptimWrapper
+    d = digits()
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 1))
+    dl = DataLoader(list(zip(d.train_x, d.train_y)), bs=64)
+    learn = Learner(DataLoaders(dl, dl), model, loss_func=nn.functional.mse_loss, path=folder,
+                    opt_func=partial(OptimWrapper, opt=opt_func, **settings))
+    learn.remove_cb(ProgressCallback)
+    learn.logger = lambda *args: None
+    return learn
+
+
+FIT = {'fit': lambda learn: learn.fit(2, .01), 'fit with weight decay': lambda learn: learn.fit(2, .01, wd=.1),
+       'fit_one_cycle': lambda learn: learn.fit_one_cycle(2, .01)}
+
+
+@fastai
+@each_pair
+@pytest.mark.parametrize('how', FIT)
+def test_in_a_learner(ours, mine, theirs, its, how, tmp_path):
+    pytest.importorskip('fastai')
+    import fastai.callback.schedule  # noqa: F401
+    if how == 'fit_one_cycle' and ours not in (Momentum, Adam): pytest.skip('it has no momentum that could be moved')
+    one, two = learner(ours, tmp_path, **mine), learner(theirs, tmp_path, **its)
+    before = [p.detach().clone() for p in one.model.parameters()]
+    for learn in (one, two): FIT[how](learn)
+    for p, q, old in zip(one.model.parameters(), two.model.parameters(), before):
+        torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-5)
+        assert (p - old).abs().max() > 1e-3
+
+
+@fastai
+@pytest.mark.parametrize('opt_func', OURS)
+def test_learner_saves_loads_and_finds(opt_func, tmp_path):
+    pytest.importorskip('fastai')
+    import fastai.callback.schedule  # noqa: F401
+    learn = learner(opt_func, tmp_path)
+    learn.fit(1, .01)
+    learn.save('here')
+    learn.fit(1, .01)
+    learn.load('here')
+    weights = learn.model[0].weight.detach().clone()
+    learn.lr_find(num_it=20, show_plot=False)
+    assert len(learn.recorder.lrs) > 10 and torch.equal(learn.model[0].weight, weights)
