@@ -450,7 +450,8 @@ def given_away(folder):
     found = []
     for f in sorted(folder.glob('*.ipynb')):
         sources = [c['source'] for c in cells(f)]
-        first = next((i for i, s in enumerate(sources) if '## Exercises' in s), len(sources))
+        asks = ('## Exercises', '## Mystery')
+        first = next((i for i, s in enumerate(sources) if any(a in s for a in asks)), len(sources))
         text = dense('\n'.join([*sources[first:], *map(text_of, outputs(f))]))
         found += [(f.name, ex.key, a) for ex in EXERCISES for a in answers(ex) if a in text]
     return found

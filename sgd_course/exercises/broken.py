@@ -190,11 +190,11 @@ check_examine_step = Exercise(
         'A gradient that is left is the fault. You say so if none is left.':
             lambda *step: _examine(*step, bad_left=False)})
 
-# %% ../../nbs/solutions/07_broken.ipynb #9aeb07a6
+# %% ../../nbs/solutions/07_broken.ipynb #bfba476b
 def diagnosis(k):
-    found = ['wrong direction', 'healthy', 'shapes broadcast', 'no sigmoid', 'not shuffled',
+    names = ['wrong direction', 'healthy', 'shapes broadcast', 'no sigmoid', 'not shuffled',
              'accuracy as the loss', 'gradients not cleared', 'learning rate too high']
-    return found[k]
+    return names[k]
 
 # %% ../../nbs/solutions/07_broken.ipynb #a1dcb667
 def _against(answer, k):
