@@ -105,7 +105,7 @@ def lab(tmp_path_factory):
     assert network_tries(lab.env) == ''
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')  # while it is open, playwright's event loop is in the way of others
 def browser():
     from browser import BROWSER_FLAGS
     from playwright.sync_api import sync_playwright

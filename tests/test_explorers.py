@@ -98,7 +98,7 @@ def test_exported_with_widget_state(book, browser, lab, tmp_path):
 @pytest.mark.parametrize('lesson', LESSONS)
 def test_exported_as_it_is_in_the_repository(lesson, browser, lab, tmp_path):
     page = exported(REPO/'nbs'/f'{lesson}.ipynb', tmp_path, browser, lab)
-    expect(page.get_by_role('figure')).to_have_count(5)
+    expect(page.get_by_role('figure').filter(has_text=re.compile(r'^\s*\w[\w ]* = '))).to_have_count(5)
     widths = page.get_by_role('img').evaluate_all('l => l.map(i => [i.naturalWidth, i.alt.length])')
     assert len(widths) > 5 and all(w > 100 and alt > 10 for w, alt in widths) and page.errors == []
     page.context.close()
