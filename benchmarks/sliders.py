@@ -79,10 +79,11 @@ CASES = {
         DRAW + 'from sgd_course.explore import explore',
         'e = explore(draw, lr=RATES)\ne', others=1),
     'explore_descent': Case(
-        WALK + 'from sgd_course.descent import explore_descent\ndef f(x): return x**2',
+        WALK + 'from sgd_course.explorers import explore_descent\ndef f(x): return x**2',
         'e = explore_descent(f, RATES, starts=[-1.5])\ne', others=1),
     'explore_sweep': Case(
-        'import torch\nfrom sgd_course.classifier import explore_sweep, sweep',
+        'import torch\nfrom sgd_course.classifier import sweep\n'
+        'from sgd_course.explorers import explore_sweep',
         'e = explore_sweep(sweep(torch.logspace(-3, 2, 41), 20, progress=False))\ne',
         stops=41, others=21),
     'interact, matplotlib': Case(DRAW + SLIDER, 'interact(draw, lr=slider());'),
@@ -452,6 +453,7 @@ def rounded(x):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--quick', action='store_true', help='one short round, and no sliders.json')
+    parser.add_argument('--rounds', type=int, default=5, help='how many, instead of 5')
     args = parser.parse_args()
     packages = ('sgd_course', 'jupyterlab', 'ipywidgets', 'anywidget', 'ipykernel', 'matplotlib',
                 'playwright', 'ipympl', 'plotly')
@@ -459,7 +461,8 @@ def main():
     except PackageNotFoundError as e:
         raise SystemExit(f'{e.name} is missing: pip install ipympl plotly, beside the extras '
                          'course and dev.') from None
-    results, chromium = asyncio.run(measure(list(CASES), *(1, 4) if args.quick else (5, 15)))
+    rounds = (1, 4) if args.quick else (args.rounds, 15)
+    results, chromium = asyncio.run(measure(list(CASES), *rounds))
     about = dict(python=platform.python_version(), chromium=chromium, **versions,
                  machine=platform.machine(), cores=os.cpu_count())
     busy = [r['busy'] for rs in results.values() for r in rs]
