@@ -8,19 +8,6 @@ const PATIENCE = 2000;    // ms until a reader is told that Python does not answ
 const PEN = 0.09;         // width of a line on the screen, of the paper's side
 const STEP = 0.004;       // the least way between two points, of the paper's side
 
-const make = (tag, props = {}, ...children) => {
-  const e = Object.assign(document.createElement(tag), props);
-  e.append(...children);
-  return e;
-};
-
-// JupyterLab takes arrows, Home and Enter for itself unless the very element says this
-const control = (tag, props) => {
-  const e = make(tag, props);
-  e.dataset.lmSuppressShortcuts = "true";
-  return e;
-};
-
 function render({ model, el }) {
   const samples = model.get("_samples"), names = model.get("_names");
   const group = `sgd-${Math.random()}`;   // each sheet's radio buttons are a group of their own

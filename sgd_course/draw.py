@@ -386,7 +386,7 @@ def _ipython_display_(self: _Sheet, **kwargs):
     display(data, metadata=meta, raw=True)
     display(HTML(f'<script>{_file("page.js")}</script>'))
 
-# %% ../nbs/api/draw.ipynb #57d2fa86
+# %% ../nbs/api/draw.ipynb #74aa304c
 @cache
 def _sheet_class():
     import anywidget
@@ -394,7 +394,7 @@ def _sheet_class():
     sync = dict(sync=True, echo_update=False)  # an echo would bring back what the pen has left
     class Sheet(_Sheet, anywidget.AnyWidget):
         "Paper to draw on, and digits to choose from."
-        _esm, _css = _file('draw.js'), _file('draw.css')
+        _esm, _css = _file('elements.js') + _file('draw.js'), _file('draw.css')
         _names, _samples = List().tag(sync=True), List().tag(sync=True)
         _answer = Dict().tag(sync=True)
         strokes, sample = List().tag(**sync), Int(None, allow_none=True).tag(**sync)

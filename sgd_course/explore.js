@@ -6,19 +6,6 @@ const SEND_EVERY = 100;   // ms: at most ten updates a second go to the kernel
 const RUN = 6000;         // ms that Play takes from one end to the other ...
 const STAY = [40, 400];   // ... but at least and at most so long at one position
 
-const make = (tag, props = {}, ...children) => {
-  const e = Object.assign(document.createElement(tag), props);
-  e.append(...children);
-  return e;
-};
-
-// JupyterLab takes arrows, Home and Enter for itself unless the very element says this
-const control = (tag, props) => {
-  const e = make(tag, props);
-  e.dataset.lmSuppressShortcuts = "true";
-  return e;
-};
-
 function render({ model, el }) {
   const names = model.get("_names"), values = model.get("_values"), texts = model.get("_texts");
   const labels = names.map(n => n.replaceAll("_", " "));

@@ -360,14 +360,14 @@ def _position_class():
             except ValueError as e: raise TraitError(f'{self.name}: {e}') from None
     return Position
 
-# %% ../nbs/api/explore.ipynb #fb3fe87d
+# %% ../nbs/api/explore.ipynb #4efa7fdf
 @cache
 def _explorer_class():
     import anywidget
     from traitlets import Any, Bool, Dict, List, Unicode
     class Explorer(_Player, anywidget.AnyWidget):
         "Sliders over the pictures of a `Flipbook`."
-        _esm, _css = _file('explore.js'), _file('explore.css')
+        _esm, _css = _file('elements.js') + _file('explore.js'), _file('explore.css')
         _names, _values = List().tag(sync=True), List().tag(sync=True)
         _texts, _start = List().tag(sync=True), List().tag(sync=True)
         _note, _active = Unicode().tag(sync=True), Bool().tag(sync=True)
