@@ -11,7 +11,7 @@ import time
 import urllib.request
 
 from axe_playwright_python.sync_playwright import Axe
-from conftest import REPO, offline_env
+from conftest import REPO, offline_env, run
 from playwright.sync_api import expect
 
 BROWSER_FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
@@ -128,3 +128,14 @@ def notebook(path, *cells):
         nbformat=4, nbformat_minor=5, cells=[code(i, s.strip()) for i, s in enumerate(cells)],
         metadata=dict(kernelspec=dict(name='python3', display_name='Python 3', language='python')))))
     return path
+
+
+def exported(path, folder, browser, lab):
+    "The page that nbconvert makes of a notebook, opened without a network; its errors are in `errors`."
+    env = lab.env | dict(JUPYTER_CONFIG_DIR=str(folder))
+    run(sys.executable, '-m', 'jupyter', 'nbconvert', '--to', 'html', '--output-dir', folder, path, env=env)
+    page = browser.new_context(offline=True).new_page()
+    page.errors = []
+    page.on('pageerror', lambda e: page.errors.append(str(e)))
+    page.goto((folder/f'{path.stem}.html').as_uri())
+    return page

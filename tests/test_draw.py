@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from browser import axe_violations
+from browser import axe_violations, exported
 from conftest import REPO, run
 from PIL import Image
 from playwright.sync_api import expect
@@ -487,13 +487,8 @@ def test_saved_notebook(open_book, lab, browser, tmp_path):
     (tmp_path/'live.ipynb').write_text(json.dumps(saved))
     del saved['metadata']['widgets']
     for path in (tmp_path/'still.ipynb', lab.root/'nb'/'still_sheet.ipynb'): path.write_text(json.dumps(saved))
-    env = lab.env | dict(JUPYTER_CONFIG_DIR=str(tmp_path))
-    run(sys.executable, '-m', 'jupyter', 'nbconvert', '--to', 'html', tmp_path/'live.ipynb', tmp_path/'still.ipynb', env=env)
 
-    page = browser.new_context(offline=True).new_page()  # html without a network
-    errors = []
-    page.on('pageerror', lambda e: errors.append(str(e)))
-    page.goto((tmp_path/'live.html').as_uri())
+    page = exported(tmp_path/'live.ipynb', tmp_path, browser, lab)
     live = page.locator('.sgd-draw')
     expect(live.locator('strong')).to_contain_text('7, with probability')
     for k in (0, 9):
@@ -501,9 +496,11 @@ def test_saved_notebook(open_book, lab, browser, tmp_path):
         expect(live.locator('strong')).to_have_text(words[k])
     live.locator('canvas').click()
     expect(live).to_contain_text('Python is busy, or was stopped', timeout=10_000)
-    page.goto((tmp_path/'still.html').as_uri())
+    assert page.errors == []
+    page.context.close()
+    page = exported(tmp_path/'still.ipynb', tmp_path, browser, lab)
     expect(page.get_by_role('figure')).to_have_count(4)
-    assert errors == []
+    assert page.errors == []
     page.context.close()
 
     again = open_book(path=lab.root/'nb'/'still_sheet.ipynb')   # in JupyterLab, before it is run

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
 import pytest
-from browser import axe_violations, shown
+from browser import axe_violations, exported, shown
 from conftest import REPO, run
 from playwright.sync_api import expect
 
@@ -389,23 +389,20 @@ def test_saved_notebook(open_book, lab, browser, tmp_path):
     (tmp_path/'live.ipynb').write_text(json.dumps(saved))
     del saved['metadata']['widgets']
     for path in (tmp_path/'still.ipynb', lab.root/'nb'/'still.ipynb'): path.write_text(json.dumps(saved))
-    env = lab.env | dict(JUPYTER_CONFIG_DIR=str(tmp_path))
-    run(sys.executable, '-m', 'jupyter', 'nbconvert', '--to', 'html', tmp_path/'live.ipynb', tmp_path/'still.ipynb', env=env)
 
-    page = browser.new_context(offline=True).new_page()  # html without a network
-    errors = []
-    page.on('pageerror', lambda e: errors.append(str(e)))
-    page.goto((tmp_path/'live.html').as_uri())
+    page = exported(tmp_path/'live.ipynb', tmp_path, browser, lab)
     live = page.locator('.sgd-explore')
     expect(live.locator('strong')).to_have_text('lr = 1')
     assert shown(live) == pictures[0]
     live.get_by_role('slider').focus()
     page.keyboard.press('ArrowLeft')
     assert shown(live) == pictures[1]
-    page.goto((tmp_path/'still.html').as_uri())
+    assert page.errors == []
+    page.context.close()
+    page = exported(tmp_path/'still.ipynb', tmp_path, browser, lab)
     expect(page.get_by_role('figure')).to_have_count(5)
     expect(page.get_by_role('img', name='The rate is 0.05')).to_be_visible()
-    assert errors == []
+    assert page.errors == []
     page.context.close()
 
     again = open_book(path=lab.root/'nb'/'still.ipynb')   # in JupyterLab, before it is run

@@ -1,11 +1,10 @@
 "Every explorer of the lessons, as a learner uses it, in a real JupyterLab."
 import json
 import re
-import sys
 
 import pytest
-from browser import axe_violations, shown
-from conftest import REPO, run
+from browser import axe_violations, exported, shown
+from conftest import REPO
 from playwright.sync_api import expect
 
 # lesson -> the function that its cell calls, and the lines before it that the call needs
@@ -102,14 +101,3 @@ def test_exported_as_it_is_in_the_repository(lesson, browser, lab, tmp_path):
     widths = page.get_by_role('img').evaluate_all('l => l.map(i => [i.naturalWidth, i.alt.length])')
     assert len(widths) > 5 and all(w > 100 and alt > 10 for w, alt in widths) and page.errors == []
     page.context.close()
-
-
-def exported(path, folder, browser, lab):
-    "The page that nbconvert makes of a notebook, opened without a network."
-    env = lab.env | dict(JUPYTER_CONFIG_DIR=str(folder))
-    run(sys.executable, '-m', 'jupyter', 'nbconvert', '--to', 'html', '--output-dir', folder, path, env=env)
-    page = browser.new_context(offline=True).new_page()
-    page.errors = []
-    page.on('pageerror', lambda e: page.errors.append(str(e)))
-    page.goto((folder/f'{path.stem}.html').as_uri())
-    return page
