@@ -25,15 +25,16 @@ def as_vectors(
     return Digits(d.train_x.flatten(1), d.train_y.reshape(-1, 1),
                   d.valid_x.flatten(1), d.valid_y.reshape(-1, 1))
 
-# %% ../nbs/06_threes_and_sevens.ipynb #b426cf6a
+# %% ../nbs/06_threes_and_sevens.ipynb #9508f2cd
 def init_params(
     size,            # shape of the tensor, such as (784, 1)
     std=1.0,         # standard deviation of the random numbers; 0 gives zeros
     generator=None,  # `torch.Generator`, for the same numbers each time
+    device=None,     # where they are needed; they are drawn on the CPU, the same for each device
 ) -> torch.Tensor:   # random numbers that require grad
     "Random parameters around zero. Raises `ValueError` unless `std` >= 0."
     if not std >= 0: raise ValueError(f'std is {std!r}: expected 0 or more.')
-    return (torch.randn(size, generator=generator)*std).requires_grad_()
+    return (torch.randn(size, generator=generator)*std).to(device).requires_grad_()
 
 # %% ../nbs/06_threes_and_sevens.ipynb #87569ee7
 def linear1(
@@ -89,17 +90,19 @@ def mnist_loss(
     check_labels(targets)
     return _distances(predictions, targets).mean()
 
-# %% ../nbs/06_threes_and_sevens.ipynb #3e878f92
+# %% ../nbs/06_threes_and_sevens.ipynb #fbd46eab
 def minibatches(
     n: int,          # how many images there are
     bs=256,          # how many in a batch; the last one may be smaller
     shuffle=True,    # in a new random order
-    generator=None,  # `torch.Generator`, for the same order each time
+    generator=None,  # `torch.Generator`, for the same order each time, whatever the device
+    device=None,     # where the indices are needed
 ) -> tuple:          # tensors of indices, each of 0 to n - 1 once
     "Cut `n` images into batches. Raises `ValueError` unless `n` and `bs` are at least 1."
     if n < 1 or not isinstance(bs, int) or bs < 1:
         raise ValueError(f'n={n}, bs={bs!r}: expected at least one image, and one in a batch.')
-    return (torch.randperm(n, generator=generator) if shuffle else torch.arange(n)).split(bs)
+    order = torch.randperm(n, generator=generator) if shuffle else torch.arange(n)
+    return order.to(device=device).split(bs)
 
 # %% ../nbs/06_threes_and_sevens.ipynb #3a27bb66
 class BasicOptim:
@@ -126,7 +129,7 @@ def _check_lengths(x, y):
     if len(x) != len(y):
         raise ValueError(f'{len(x)} images and {len(y)} labels: expected as many labels as images.')
 
-# %% ../nbs/06_threes_and_sevens.ipynb #ebe4b6ac
+# %% ../nbs/06_threes_and_sevens.ipynb #2d9759ca
 def train_epoch(
     model,            # function of (n, 784) images that gives (n, 1) scores
     opt,              # optimizer of the model's parameters, with `step` and `zero_grad`
@@ -135,13 +138,15 @@ def train_epoch(
     bs=256,           # images in a batch
     shuffle=True,     # in a new random order
     generator=None,   # `torch.Generator` of the order
+    loss_func=mnist_loss,  # function of scores and labels
+    device=None,      # where to move the images; `None`: nowhere. The model must be there
 ) -> float:           # mean loss of the batches, as they were before each step
     "One pass through all images, a step for each batch. Raises `ValueError` unless x and y fit."
     _check_lengths(x, y)
-    losses = []
-    for i in minibatches(len(x), bs, shuffle, generator):
+    x, y, losses = x.to(device=device), y.to(device=device), []
+    for i in minibatches(len(x), bs, shuffle, generator, x.device):
         xb, yb = x.index_select(0, i), y[i]  # x[i], in half the time
-        loss = mnist_loss(model(xb), yb)
+        loss = loss_func(model(xb), yb)
         loss.backward()
         opt.step()
         opt.zero_grad()
@@ -170,7 +175,7 @@ def _bar(epochs, progress):
     from tqdm.auto import tqdm
     return tqdm(range(epochs), unit='epoch', leave=False)
 
-# %% ../nbs/06_threes_and_sevens.ipynb #df0f56f5
+# %% ../nbs/06_threes_and_sevens.ipynb #f18b178c
 def train(
     model,            # function of (n, 784) images that gives (n, 1) scores
     opt,              # optimizer of the model's parameters
@@ -182,12 +187,15 @@ def train(
     keep_best=False,  # at the end, put the best epoch's numbers back into `opt.params`
     on_epoch=None,    # function of the history so far, called after each epoch
     progress=True,    # show a bar
+    loss_func=mnist_loss,  # function of scores and labels
+    device=None,      # where to move the images; `None`: nowhere. The model must be there
 ) -> History:         # loss and accuracy of each epoch
     "Train for some epochs. Raises as `train_epoch` and `validate` do; epochs must be at least 1."
     _check_epochs(epochs)
-    history, best = History(), None
+    data, history, best = Digits(*data).to(device), History(), None
     for epoch in _bar(epochs, progress):
-        loss = train_epoch(model, opt, data.train_x, data.train_y, bs, shuffle, generator)
+        loss = train_epoch(model, opt, data.train_x, data.train_y, bs, shuffle, generator,
+                           loss_func)
         history.loss.append(loss)
         history.accuracy.append(validate(model, data.valid_x, data.valid_y))
         if keep_best and history.best_epoch == epoch:
@@ -222,7 +230,7 @@ def _sweep_epoch(w, b, lrs, x, y, batches):
         total += loss.detach()
     return total/len(batches)
 
-# %% ../nbs/06_threes_and_sevens.ipynb #50bb557b
+# %% ../nbs/06_threes_and_sevens.ipynb #f81a4ffb
 def sweep(
     lrs,            # k learning rates, > 0
     epochs=20,      # passes through the training images, >= 1
@@ -230,24 +238,27 @@ def sweep(
     bs=256,         # images in a batch
     seed=42,        # of the order of the images
     progress=True,  # show a bar
-) -> Sweep:         # losses, accuracies and weights for each rate and epoch
+    device=None,    # where to compute; `None`: where the digits are
+) -> Sweep:         # losses, accuracies and weights for each rate and epoch, on the CPU
     "Train a linear classifier with every rate at once. Raises as `check_lr` and `train` do."
     lrs = check_lr(lrs, many=True).float().reshape(-1)
     _check_epochs(epochs)
-    x, y, valid_x, valid_y = as_vectors(data or threes_and_sevens())
+    x, y, valid_x, valid_y = as_vectors(data or threes_and_sevens()).to(device)
     for images, labels in ((x, y), (valid_x, valid_y)):
         _check_lengths(images, labels)
         check_labels(labels)
-    w, b = (torch.zeros(n, len(lrs)).requires_grad_() for n in (x.shape[1], 1))
+    rates = lrs.to(x.device)
+    w, b = (torch.zeros(n, len(lrs), device=x.device).requires_grad_() for n in (x.shape[1], 1))
     g, losses, states = torch.Generator().manual_seed(seed), [], []
     def note():
         right = (linear1(valid_x, w, b) > 0) == (valid_y == 1)
         states.append((right.float().mean(0), w.detach().T.clone(), b.detach()[0].clone()))
     note()
     for _ in _bar(epochs, progress):
-        losses.append(_sweep_epoch(w, b, lrs, x, y, minibatches(len(x), bs, generator=g)))
+        batches = minibatches(len(x), bs, generator=g, device=x.device)
+        losses.append(_sweep_epoch(w, b, rates, x, y, batches))
         note()
-    return Sweep(lrs, torch.stack(losses), *map(torch.stack, zip(*states)))
+    return Sweep(lrs.cpu(), *(torch.stack(s).cpu() for s in (losses, *zip(*states))))
 
 # %% ../nbs/06_threes_and_sevens.ipynb #f8ae7519
 def holdout(

@@ -182,7 +182,7 @@ def _done(step, steps):
                          'least one step.')
     return step/steps
 
-# %% ../nbs/09_optimizers.ipynb #3402b004
+# %% ../nbs/09_optimizers.ipynb #29412089
 def sweep_with(
     opt_func,           # `SGD`, `Momentum`, `RMSProp` or `Adam`
     lrs,                # k learning rates, > 0
@@ -192,22 +192,26 @@ def sweep_with(
     seed=42,            # of the order of the images
     schedule=constant,  # function of step, steps and the rates that gives rates
     loss_func=_distances,  # function of scores (n, k) and labels (n, 1) that gives losses (n, k)
+    device=None,        # where to compute; `None`: where the digits are
     **settings          # of the optimizer
-) -> Sweep:             # losses, accuracies and weights for each rate and epoch
+) -> Sweep:             # losses, accuracies and weights for each rate and epoch, on the CPU
     "Train a linear classifier from zeros with every rate at once. Raises as `sweep` does."
     lrs = check_lr(lrs, many=True).float().reshape(-1)
     _check_epochs(epochs)
-    data = as_vectors(data or threes_and_sevens())
-    w, b = (torch.zeros(n, len(lrs)).requires_grad_() for n in (data.train_x.shape[1], 1))
+    data = as_vectors(data or threes_and_sevens()).to(device)
+    here = data.train_x.device
+    lrs = lrs.to(here)
+    w, b = (torch.zeros(n, len(lrs), device=here).requires_grad_()
+            for n in (data.train_x.shape[1], 1))
     opt, g = opt_func([w, b], lrs, **settings), torch.Generator().manual_seed(seed)
     steps = epochs*math.ceil(len(data.train_x)/bs)
     rates = (schedule(n, steps, lrs) for n in range(steps))
     losses, states = [], [_columns(w, b, data)]
     for _ in range(epochs):
-        batches = minibatches(len(data.train_x), bs, generator=g)
+        batches = minibatches(len(data.train_x), bs, generator=g, device=here)
         losses.append(_epoch_with(opt, w, b, data, batches, rates, loss_func))
         states.append(_columns(w, b, data))
-    return Sweep(lrs, torch.stack(losses), *map(torch.stack, zip(*states)))
+    return Sweep(lrs.cpu(), *(torch.stack(s).cpu() for s in (losses, *zip(*states))))
 
 # %% ../nbs/09_optimizers.ipynb #68df5826
 def _epoch_with(opt, w, b, data, batches, rates, loss_func):
@@ -242,7 +246,7 @@ def one_cycle(step, steps, lr, part=.25, div=25, div_final=1e5):  # from lr/div,
     low, t = (1/div, done/part) if done < part else (1/div_final, 1 - (done - part)/(1 - part))
     return lr*(low + (1 - low)*(1 - math.cos(math.pi*t))/2)
 
-# %% ../nbs/09_optimizers.ipynb #7dddab0e
+# %% ../nbs/09_optimizers.ipynb #99147ddf
 def find_lr(
     model,                 # function of (n, 784) images that gives (n, 1) scores
     opt: SGD,              # optimizer of its parameters
@@ -253,11 +257,13 @@ def find_lr(
     bs=256,                # images in a batch
     shuffle=True,          # in a new random order
     generator=None,        # `torch.Generator` of the order
+    device=None,           # where to move the images; `None`: nowhere. The model must be there
 ):                         # rates and smoothed losses, (n,) each
     "One batch for each rate, from low to high (L. Smith, 2015). The model is left as it was."
     before, weights = opt.state_dict(), [p.detach().clone() for p in opt.params]
     lrs, losses, avg = [low*(high/low)**(n/steps) for n in range(steps)], [], 0
-    batches = (i for _ in count() for i in minibatches(len(x), bs, shuffle, generator))
+    x, y = x.to(device=device), y.to(device=device)
+    batches = (i for _ in count() for i in minibatches(len(x), bs, shuffle, generator, x.device))
     for n, (opt.lr, i) in enumerate(zip(lrs, batches), 1):
         loss = loss_func(model(x[i]), y[i])
         loss.backward()
