@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['check_positions', 'Flipbook', 'explore']
 
-# %% ../nbs/api/explore.ipynb #00bad7c5
+# %% ../nbs/api/explore.ipynb #faa12ff1
 import asyncio
 import base64
 import html
 import inspect
 import math
+import sys
 import traceback
 from contextlib import contextmanager
 from functools import cache
@@ -138,7 +139,7 @@ def _alt(fig):
     one = lambda a: ' '.join(filter(None, [a.get_title(), a.get_ylabel(), a.get_xlabel()]))
     return text or '; '.join(filter(None, map(one, fig.axes))) or 'A figure without title'
 
-# %% ../nbs/api/explore.ipynb #aa85c33a
+# %% ../nbs/api/explore.ipynb #9626f36e
 def _picture(dots, alt):
     "What the browser needs of a picture: PNG, text, and width in pixels of the page."
     from PIL import Image
@@ -150,7 +151,7 @@ def _picture(dots, alt):
 def _failure(e):
     "What the browser shows in place of a picture that could not be drawn."
     tb = e.__traceback__
-    while tb and tb.tb_frame.f_code.co_name in ('_work', 'picture', '_dots'): tb = tb.tb_next
+    while tb and tb.tb_frame.f_code.co_name in ('_make', 'picture', '_dots'): tb = tb.tb_next
     where = ''.join(traceback.format_tb(tb, limit=-4))
     return dict(error=f'{type(e).__name__}: {e}\n\n{where}'[:4000])
 
@@ -197,7 +198,7 @@ def at(self: Flipbook, k):
     "The values at position number `k`, as `draw` takes them."
     return {n: v[i] for n, v, i in zip(self.names, self.values, self.split(k))}
 
-# %% ../nbs/api/explore.ipynb #730f12c2
+# %% ../nbs/api/explore.ipynb #dfebde82
 @patch
 def caption(self: Flipbook, k):
     "The values at position number `k`, as readers see them."
@@ -205,16 +206,16 @@ def caption(self: Flipbook, k):
                      for n, t, i in zip(self.names, self.texts, self.split(k)))
 
 @patch
-def missing(self: Flipbook, k):
-    """The position without a picture that a reader at number `k` will want first, or `None`.
+def order(self: Flipbook, k):
+    """Numbers of all positions, those first that a reader at number `k` will want first.
 
-    That is the nearest one that a single slider goes to, and then the nearest one for both.
+    These are the nearest ones that a single slider goes to, and then the nearest ones for both.
     """
     here = self.split(k)
     def far(j):
         ways = [abs(a - b) for a, b in zip(here, self.split(j))]
         return all(ways) and len(ways) > 1, sum(ways)
-    return min((j for j in range(len(self)) if j not in self.done), key=far, default=None)
+    return sorted(range(len(self)), key=far)
 
 @patch
 def five(self: Flipbook, k=0):
@@ -244,15 +245,17 @@ def twin(self: Flipbook, ks=None):
                      f'<figcaption>{html.escape(self.caption(k))}</figcaption></figure>'
                      for k in (self.five() if ks is None else ks))
 
-# %% ../nbs/api/explore.ipynb #ec79f771
+# %% ../nbs/api/explore.ipynb #4d943e04
 MAX_PICTURES, MAX_BYTES = 1000, 24*2**20  # of one explorer; beyond, it draws on demand
+_HEAD_START = .1  # seconds in which the browser shows the first picture, and Python draws none
 
-# %% ../nbs/api/explore.ipynb #fd7e801b
+# %% ../nbs/api/explore.ipynb #5900da72
 class _Player:
     "What an explorer does in Python."
     def _prepare(self, book):
         self._book, self._sent, self._handles = book, {}, []
         self._loop, self._task, self._began = None, None, None
+        self._drawing, self._order, self._order_at = set(), [], None
         self._on_demand = len(book) > MAX_PICTURES
 
     def _here(self):
@@ -265,10 +268,15 @@ class _Player:
 
     def _next(self):
         "Number of the picture to draw now, `None` if there is none."
-        here, five = self._here(), [k for k in self._five() if k not in self._book.done]
-        if not self._on_demand: return five[0] if five else self._book.missing(here)
-        if here not in self._sent and self._now.get('k') != here: return here
-        return five[0] if five else None
+        here, done = self._here(), self._book.done
+        wanted = lambda k: k not in done and k not in self._drawing
+        if self._on_demand and here not in self._sent and self._now.get('k') != here:
+            if here not in self._drawing: return here
+        five = next(filter(wanted, self._five()), None)
+        if five is not None or self._on_demand: return five
+        if self._order_at != here: self._order_at, self._order = here, self._book.order(here)[::-1]
+        while self._order and self._order[-1] in done: self._order.pop()
+        return next(filter(wanted, reversed(self._order)), None)
 
 # %% ../nbs/api/explore.ipynb #6ac41588
 @patch
@@ -286,20 +294,32 @@ def _put(self: _Player, k, picture):
         self._note = (f'{len(self._book)} positions are too many to draw them all beforehand: '
                       'Python draws each one when you stop there.')
 
-# %% ../nbs/api/explore.ipynb #a610ce36
+# %% ../nbs/api/explore.ipynb #1a50a858
 @patch
 async def _work(self: _Player):
-    "Draw what is missing, a picture at a time."
-    while (k := self._next()) is not None:
+    "Draw what is missing; two pictures are in the making."
+    last = None
+    while (k := self._next()) is not None or last:
         await asyncio.sleep(.002)  # cells that wait come first
-        picture = self._book.done.get(k)
-        try:
-            if picture is None:
-                dots = _dots(self._book.draw, self._book.at(k))
-                picture = await self._loop.run_in_executor(None, _picture, *dots)
-        except Exception as e: picture = _failure(e)
-        self._put(k, picture)
-        self._renew()
+        this = None
+        if k is not None:
+            self._drawing.add(k)
+            this = self._loop.create_task(self._make(k))
+        if last: await last
+        last = this
+
+@patch
+async def _make(self: _Player, k):
+    "Draw a picture, compress it in another thread, and send it."
+    picture = self._book.done.get(k)
+    try:
+        if picture is None:
+            dots = _dots(self._book.draw, self._book.at(k))
+            picture = await self._loop.run_in_executor(None, _picture, *dots)
+    except Exception as e: picture = _failure(e)
+    self._drawing.discard(k)
+    self._put(k, picture)
+    self._renew()
 
 # %% ../nbs/api/explore.ipynb #51e12147
 @patch
@@ -332,7 +352,7 @@ def _repr_mimebundle_(self: _Player, **kwargs):
     ready = [k for k in self._five() if k in self._book.done]
     return dict(data, **{'text/html': self._book.twin(ready)}), meta
 
-# %% ../nbs/api/explore.ipynb #ef936425
+# %% ../nbs/api/explore.ipynb #062bf999
 @patch
 def _ipython_display_(self: _Player, **kwargs):
     if not in_jupyter(): raise NotImplementedError  # IPython then takes _repr_mimebundle_
@@ -343,7 +363,7 @@ def _ipython_display_(self: _Player, **kwargs):
     data, meta = self._repr_mimebundle_()
     self._handles.append(display(data, metadata=meta, raw=True, display_id=True))
     display(HTML(f'<script>{_file("page.js")}</script>'))
-    self._wake()
+    self._loop.call_later(_HEAD_START, self._go_on)
 
 # %% ../nbs/api/explore.ipynb #dfc7e2f7
 @cache
@@ -360,7 +380,7 @@ def _position_class():
             except ValueError as e: raise TraitError(f'{self.name}: {e}') from None
     return Position
 
-# %% ../nbs/api/explore.ipynb #4efa7fdf
+# %% ../nbs/api/explore.ipynb #17bbd5df
 @cache
 def _explorer_class():
     import anywidget
@@ -378,7 +398,6 @@ def _explorer_class():
             traits = {n: _position_class()(v) for n, v in zip(book.names, book.values)}
             if not self._on_demand: traits |= {f'_f{k}': Any(None) for k in range(len(book))}
             self.add_traits(**{k: v.tag(sync=True) for k, v in traits.items()})
-            self._put(0, book.done[0])
             super().__init__(_names=book.names, _values=book.values, _texts=book.texts,
                              _start=[0]*len(book.names))
             self.observe(self._wake, book.names + ['_active'])
@@ -386,7 +405,9 @@ def _explorer_class():
         def __repr__(self): return f'<Explorer at {self._book.caption(self._here())}>'
     return Explorer
 
-# %% ../nbs/api/explore.ipynb #f7c099d2
+if 'ipykernel' in sys.modules: _explorer_class()  # with the imports, not in the first call
+
+# %% ../nbs/api/explore.ipynb #415cc11e
 def explore(
     draw, /,    # function that draws one matplotlib figure for keyword arguments
     **sliders   # one or two: name of an argument = sequence of numbers or strings
@@ -401,9 +422,12 @@ def explore(
         if name.startswith('_') or hasattr(cls, name):
             raise ValueError(f'{name} is a name that widgets have for something else: expected '
                              f'another. Use explore(lambda my_{name}: ..., my_{name}=...).')
-    book.done[0] = _picture(*_dots(draw, book.at(0)))
-    explorer = cls(book)
+    explorer = cls(book)  # the browser prepares for it while the first picture is drawn
+    try: explorer._put(0, _picture(*_dots(draw, book.at(0))))
+    except BaseException:
+        explorer.close()
+        raise
     if in_jupyter():
         explorer._loop = asyncio.get_running_loop()
-        explorer._wake()
+        explorer._loop.call_later(_HEAD_START, explorer._go_on)
     return explorer

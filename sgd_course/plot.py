@@ -55,7 +55,7 @@ def _png(fig):
     picture.save(small, format='png', optimize=True)
     return small.getvalue()
 
-# %% ../nbs/api/plot.ipynb #3de999a7
+# %% ../nbs/api/plot.ipynb #f05b5f58
 def subplots(
     nrows=1, ncols=1,  # rows and columns of axes
     figsize=None,      # inches; `None`: 4 by 3 for each of the axes
@@ -66,7 +66,7 @@ def subplots(
     "`plt.subplots` with alternative text."
     import matplotlib.pyplot as plt
     fig, ax = plt.subplots(nrows, ncols, figsize=figsize or (4*ncols, 3*nrows),
-                           FigureClass=_figure_class(), layout='constrained', **kwargs)
+                           FigureClass=_figure_class(), **dict(layout='constrained') | kwargs)
     fig.alt_text = alt
     _only_html()
     if not shown: plt.close(fig)
