@@ -124,13 +124,26 @@ def _device(kind, local):
     torch.cuda.set_device(local)
     return torch.device('cuda', local)
 
-# %% ../nbs/10_many_machines.ipynb #a80d480a
+# %% ../nbs/10_many_machines.ipynb #33f4d93b
+def _meet(backend, place):
+    "Join the process group, in an attempt of its own for each restart."
+    env, store = os.environ, None
+    if env.get('TORCHELASTIC_USE_AGENT_STORE') == 'True' and env.get('GROUP_WORLD_SIZE') == '1':
+        shared = dist.TCPStore(env['MASTER_ADDR'], int(env['MASTER_PORT']), is_master=False)
+        store = dist.PrefixStore(f'attempt {env["TORCHELASTIC_RESTART_COUNT"]}', shared)
+    dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.world)
+
+# %% ../nbs/10_many_machines.ipynb #41c9cce1
 def _end_with_stdin():
     "End this process when its standard input is closed, whatever it is waiting for."
     def wait():
         while os.read(0, 1024): pass
         os._exit(1)
     threading.Thread(target=wait, daemon=True).start()
+
+def _say(line):
+    sys.stdout.write(f'{line}\n')  # at one go: workers print into the same pipe
+    sys.stdout.flush()
 
 @contextmanager
 def _join(place, device):
@@ -140,9 +153,8 @@ def _join(place, device):
     if together := 'RANK' in os.environ:
         backend = 'nccl' if device.type == 'cuda' else 'gloo'
         _need(backend)
-        dist.init_process_group(backend)
-        print(f'worker {place.rank} of {place.world}: process {os.getpid()}, {device}, {backend}',
-              flush=True)
+        _meet(backend, place)
+        _say(f'worker {place.rank} of {place.world}: process {os.getpid()}, {device}, {backend}')
     yield device
     if together: dist.destroy_process_group()  # not after an error: the others may be gone
 
@@ -250,12 +262,12 @@ def _epochs(state, epochs, place, model, opt, data):
                      fingerprints=prints, **{k: state[k] + [v] for k, v in values.items()})
         yield state
 
-# %% ../nbs/10_many_machines.ipynb #5cff71fb
+# %% ../nbs/10_many_machines.ipynb #62a89c6c
 @call_parse
 def train_parallel(
     epochs: int=3,         # passes through the training images
     bs: int=256,           # images in a batch, of all workers together
-    lr: float=.1,          # learning rate
+    lr: float=.02,         # learning rate
     seed: int=42,          # of the weights at the start, and of the order of the images
     hidden: int=30,        # size of the hidden layer
     checkpoint: str=None,  # file to write after each epoch, and to go on from if it is there
@@ -269,14 +281,14 @@ def train_parallel(
     with _join(place, device) as device:
         model = _network(hidden, seed).to(device)
         opt = Momentum(model.parameters(), lr)
-        say = print if place.rank == 0 and not quiet else lambda *args, **kwargs: None
+        say = _say if place.rank == 0 and not quiet else lambda line: None
         if checkpoint: state = _go_on(state, checkpoint, place, epochs, model, opt)
-        if state['epoch']: say(f'goes on after epoch {state["epoch"]}', flush=True)
+        if state['epoch']: say(f'goes on after epoch {state["epoch"]}')
         data = as_vectors(threes_and_sevens()).to(device)
         for state in _epochs(state, epochs, place, model, opt, data):
             if checkpoint and place.rank == 0: save_checkpoint(checkpoint, state)
             loss, accuracy = state['loss'][-1], state['accuracy'][-1]
-            say(f'epoch {state["epoch"]}: loss {loss:.4f}, accuracy {accuracy:.4f}', flush=True)
+            say(f'epoch {state["epoch"]}: loss {loss:.4f}, accuracy {accuracy:.4f}')
     return state
 
 # %% ../nbs/10_many_machines.ipynb #67403cec
@@ -298,13 +310,14 @@ def _commands(workers, nodes, restarts, port, logs, options):
              f'--log-dir={logs/str(k)}', '-m', 'sgd_course.parallel', *given]
             for k in range(nodes)]
 
-# %% ../nbs/10_many_machines.ipynb #71808968
-def _environment():
+# %% ../nbs/10_many_machines.ipynb #9e4706d2
+def _environment(nodes):
     "For processes that stay on this computer: one thread each, and no look-up of its name."
     paths = [os.environ.get('PYTHONPATH'), str(Path(files('sgd_course')).parent)]
     env = os.environ | dict(SGD_COURSE_LEASH='held', OMP_NUM_THREADS='1',
                             TORCH_ELASTIC_SHUTDOWN_TIMEOUT='5',
                             PYTHONPATH=os.pathsep.join(filter(None, paths)))
+    if nodes > 1: env['TORCH_DISABLE_SHARE_RDZV_TCP_STORE'] = '1'
     names = [name for _, name in socket.if_nameindex()] if hasattr(socket, 'if_nameindex') else []
     for name in names:
         if name in ('lo', 'lo0'): env.setdefault('GLOO_SOCKET_IFNAME', name)
@@ -356,7 +369,7 @@ def launch(
     if late: raise TimeoutError(f'Ended after {timeout:g} seconds, before it was done. {said}')
     raise RuntimeError(f'torchrun failed (exit codes {codes}). The last words:\n{said}')
 
-# %% ../nbs/10_many_machines.ipynb #b0f4d940
+# %% ../nbs/10_many_machines.ipynb #62618fcd
 def _watch(commands, logs, timeout, on_line):
     "Run them side by side until all are done; what they printed, exit codes, whether it was late."
     (read, write), late, running, lines = os.pipe(), threading.Event(), [], []
@@ -370,7 +383,7 @@ def _watch(commands, logs, timeout, on_line):
                 for k, command in enumerate(commands):
                     with (logs/f'{k}.txt').open('w') as stderr: running.append(subprocess.Popen(
                         command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr,
-                        env=_environment(), start_new_session=True))
+                        env=_environment(len(commands)), start_new_session=True))
             timer.start()
             for line in out:  # until the last process that could write has ended
                 lines.append(line.rstrip('\n'))
