@@ -682,6 +682,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'sgd_course.parallel._need': ('many_machines.html#_need', 'sgd_course/parallel.py'),
                                      'sgd_course.parallel._network': ('many_machines.html#_network', 'sgd_course/parallel.py'),
                                      'sgd_course.parallel._say': ('many_machines.html#_say', 'sgd_course/parallel.py'),
+                                     'sgd_course.parallel._start': ('many_machines.html#_start', 'sgd_course/parallel.py'),
                                      'sgd_course.parallel._watch': ('many_machines.html#_watch', 'sgd_course/parallel.py'),
                                      'sgd_course.parallel.find_place': ('many_machines.html#find_place', 'sgd_course/parallel.py'),
                                      'sgd_course.parallel.fingerprint': ('many_machines.html#fingerprint', 'sgd_course/parallel.py'),

@@ -6,7 +6,7 @@
 __all__ = ['ring_all_reduce', 'Place', 'find_place', 'my_batches', 'save_checkpoint', 'load_checkpoint', 'fingerprint',
            'train_parallel', 'launch', 'step_time']
 
-# %% ../nbs/10_many_machines.ipynb #b08b7157
+# %% ../nbs/10_many_machines.ipynb #34b06575
 import hashlib
 import os
 import re
@@ -22,6 +22,7 @@ from time import perf_counter
 from typing import NamedTuple
 from uuid import uuid4
 
+# %% ../nbs/10_many_machines.ipynb #bd16e736
 import torch
 import torch.distributed as dist
 from fastcore.script import call_parse
@@ -133,7 +134,7 @@ def _meet(backend, place):
         store = dist.PrefixStore(f'attempt {env["TORCHELASTIC_RESTART_COUNT"]}', shared)
     dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.world)
 
-# %% ../nbs/10_many_machines.ipynb #41c9cce1
+# %% ../nbs/10_many_machines.ipynb #3c6acd56
 def _end_with_stdin():
     "End this process when its standard input is closed, whatever it is waiting for."
     def wait():
@@ -141,6 +142,7 @@ def _end_with_stdin():
         os._exit(1)
     threading.Thread(target=wait, daemon=True).start()
 
+# %% ../nbs/10_many_machines.ipynb #1153dfb6
 def _say(line):
     sys.stdout.write(f'{line}\n')  # at one go: workers print into the same pipe
     sys.stdout.flush()
@@ -291,7 +293,7 @@ def train_parallel(
             say(f'epoch {state["epoch"]}: loss {loss:.4f}, accuracy {accuracy:.4f}')
     return state
 
-# %% ../nbs/10_many_machines.ipynb #67403cec
+# %% ../nbs/10_many_machines.ipynb #f147f009
 def _commands(workers, nodes, restarts, port, logs, options):
     "A torchrun for each node, as lists of words."
     if port is None and nodes == 1: port = 0  # the first to come chooses
@@ -299,18 +301,18 @@ def _commands(workers, nodes, restarts, port, logs, options):
         try:
             with socket.create_server(('127.0.0.1', port or 0)) as s: port = s.getsockname()[1]
         except OSError as e:
-            raise OSError(f'Port {port} of 127.0.0.1 cannot be used ({e.strerror}): expected a free '
-                          'one. Leave `port` out, and one is found.') from None
+            raise OSError(f'Port {port} of 127.0.0.1 cannot be used ({e.strerror}): expected a '
+                          'free one. Leave `port` out, and one is found.') from None
     given = [f'--{k}={v}' for k, v in options.items() if v is not None]
     run = dict(nnodes=nodes, nproc_per_node=workers, max_restarts=restarts, rdzv_backend='c10d',
                rdzv_endpoint=f'127.0.0.1:{port}', rdzv_id=uuid4().hex, local_addr='127.0.0.1',
                monitor_interval=.1, redirects=2)
     words = [f'--{k.replace("_", "-")}={v}' for k, v in run.items()]
-    return [[sys.executable, '-m', 'torch.distributed.run', *words, f'--rdzv-conf=is_host={not k:d}',
-             f'--log-dir={logs/str(k)}', '-m', 'sgd_course.parallel', *given]
-            for k in range(nodes)]
+    start = [sys.executable, '-m', 'torch.distributed.run', *words]
+    each = [[f'--rdzv-conf=is_host={not k:d}', f'--log-dir={logs/str(k)}'] for k in range(nodes)]
+    return [[*start, *own, '-m', 'sgd_course.parallel', *given] for own in each]
 
-# %% ../nbs/10_many_machines.ipynb #9e4706d2
+# %% ../nbs/10_many_machines.ipynb #fb3998a7
 def _environment(nodes):
     "For processes that stay on this computer: one thread each, and no look-up of its name."
     paths = [os.environ.get('PYTHONPATH'), str(Path(files('sgd_course')).parent)]
@@ -323,6 +325,7 @@ def _environment(nodes):
         if name in ('lo', 'lo0'): env.setdefault('GLOO_SOCKET_IFNAME', name)
     return env
 
+# %% ../nbs/10_many_machines.ipynb #d8859e30
 def _end(process, patience=10):
     "End a torchrun, and leave it time to end its workers; then let go of their leash."
     if process.poll() is None: process.terminate()
@@ -369,7 +372,15 @@ def launch(
     if late: raise TimeoutError(f'Ended after {timeout:g} seconds, before it was done. {said}')
     raise RuntimeError(f'torchrun failed (exit codes {codes}). The last words:\n{said}')
 
-# %% ../nbs/10_many_machines.ipynb #62618fcd
+# %% ../nbs/10_many_machines.ipynb #c4992429
+def _start(commands, logs, stdout):
+    "A process for each command; the leash is its standard input, which the workers inherit."
+    for k, command in enumerate(commands):
+        with (logs/f'{k}.txt').open('w') as stderr:
+            yield subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr,
+                                   env=_environment(len(commands)), start_new_session=True)
+
+# %% ../nbs/10_many_machines.ipynb #56bdc169
 def _watch(commands, logs, timeout, on_line):
     "Run them side by side until all are done; what they printed, exit codes, whether it was late."
     (read, write), late, running, lines = os.pipe(), threading.Event(), [], []
@@ -379,11 +390,7 @@ def _watch(commands, logs, timeout, on_line):
     timer = threading.Timer(timeout, stop)
     try:
         with os.fdopen(read) as out:
-            with os.fdopen(write, 'wb') as stdout:
-                for k, command in enumerate(commands):
-                    with (logs/f'{k}.txt').open('w') as stderr: running.append(subprocess.Popen(
-                        command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr,
-                        env=_environment(len(commands)), start_new_session=True))
+            with os.fdopen(write, 'wb') as stdout: running += _start(commands, logs, stdout)
             timer.start()
             for line in out:  # until the last process that could write has ended
                 lines.append(line.rstrip('\n'))
