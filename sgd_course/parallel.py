@@ -6,7 +6,7 @@
 __all__ = ['ring_all_reduce', 'Place', 'find_place', 'my_batches', 'save_checkpoint', 'load_checkpoint', 'fingerprint',
            'train_parallel', 'launch', 'step_time']
 
-# %% ../nbs/10_many_machines.ipynb #34b06575
+# %% ../nbs/10_many_machines.ipynb #dc8f1643
 import hashlib
 import os
 import re
@@ -17,6 +17,7 @@ import tempfile
 import threading
 from contextlib import contextmanager, suppress
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -180,16 +181,17 @@ def save_checkpoint(
     finally:
         with suppress(OSError): tmp.unlink()
 
-# %% ../nbs/10_many_machines.ipynb #a909ebca
+# %% ../nbs/10_many_machines.ipynb #87cb8f26
 def load_checkpoint(
     path,            # file that `save_checkpoint` wrote
     settings: dict,  # of this training
 ) -> dict:           # what was saved; `None` if there is no file
     "Raises `ValueError` for a damaged file, or one from a training with other settings."
     mend = 'Name another file, or remove this one.'
-    try: state = torch.load(path, map_location='cpu', weights_only=True)
+    try: raw = Path(path).read_bytes()
     except FileNotFoundError: return None
     except OSError as e: raise OSError(f'{path} cannot be read ({e.strerror}). {mend}') from None
+    try: state = torch.load(BytesIO(raw), map_location='cpu', weights_only=True)
     except Exception as e:  # a damaged file can raise almost anything
         raise ValueError(f'{path} is damaged, or no checkpoint ({type(e).__name__}). {mend}') from e
     if not isinstance(state, dict) or not {'settings', 'epoch', 'model', 'opt'} <= set(state):
@@ -293,7 +295,7 @@ def train_parallel(
             say(f'epoch {state["epoch"]}: loss {loss:.4f}, accuracy {accuracy:.4f}')
     return state
 
-# %% ../nbs/10_many_machines.ipynb #f147f009
+# %% ../nbs/10_many_machines.ipynb #1e464482
 def _commands(workers, nodes, restarts, port, logs, options):
     "A torchrun for each node, as lists of words."
     if port is None and nodes == 1: port = 0  # the first to come chooses
@@ -301,8 +303,8 @@ def _commands(workers, nodes, restarts, port, logs, options):
         try:
             with socket.create_server(('127.0.0.1', port or 0)) as s: port = s.getsockname()[1]
         except OSError as e:
-            raise OSError(f'Port {port} of 127.0.0.1 cannot be used ({e.strerror}): expected a '
-                          'free one. Leave `port` out, and one is found.') from None
+            raise OSError(f'Port {port} of 127.0.0.1 cannot be used ({os.strerror(e.errno)}): '
+                          'expected a free one. Leave `port` out, and one is found.') from None
     given = [f'--{k}={v}' for k, v in options.items() if v is not None]
     run = dict(nnodes=nodes, nproc_per_node=workers, max_restarts=restarts, rdzv_backend='c10d',
                rdzv_endpoint=f'127.0.0.1:{port}', rdzv_id=uuid4().hex, local_addr='127.0.0.1',
