@@ -36,9 +36,11 @@ from .classifier import _check_epochs, as_vectors, validate
 from .data import threes_and_sevens
 from .optimizers import Momentum
 
-# %% ../nbs/10_many_machines.ipynb #7d3b776d
+# %% ../nbs/10_many_machines.ipynb #6195b5ed
 def _network(hidden, seed):
-    "784 pixels, one hidden layer, one score; the same numbers for the same seed."
+    "784 pixels, one hidden layer, one score; the same for the same seed. Raises `ValueError`."
+    if not (isinstance(hidden, int) and hidden > 0):
+        raise ValueError(f'hidden is {hidden!r}: expected a whole number, 1 or more.')
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(nn.Linear(28*28, hidden), nn.ReLU(), nn.Linear(hidden, 1))
@@ -66,12 +68,12 @@ class Place(NamedTuple):
     world: int=1  # how many workers there are
     local: int=0  # its number among those of this machine, which is the number of its GPU
 
-# %% ../nbs/10_many_machines.ipynb #d806a348
+# %% ../nbs/10_many_machines.ipynb #c2f91665
 def find_place(
     bs: int,     # images in a batch, of all workers together
     env=None,    # environment variables; `None`: those of this process
 ) -> Place:      # the only worker, if nothing says otherwise
-    "Who am I? Raises `ValueError` for half of the variables, a wrong rank, or a `bs` that is odd."
+    "Who am I? Raises `ValueError` for variables or a `bs` that do not fit."
     env = os.environ if env is None else env
     names = 'RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'
     values = {k: env.get(k) for k in names}
@@ -143,7 +145,7 @@ def _end_with_stdin():
         os._exit(1)
     threading.Thread(target=wait, daemon=True).start()
 
-# %% ../nbs/10_many_machines.ipynb #1153dfb6
+# %% ../nbs/10_many_machines.ipynb #c99fd208
 def _say(line):
     sys.stdout.write(f'{line}\n')  # at one go: workers print into the same pipe
     sys.stdout.flush()
@@ -153,7 +155,7 @@ def _join(place, device):
     "Meet the other workers, if there are any; gives the device to train on."
     device = _device(device, place.local)
     if 'SGD_COURSE_LEASH' in os.environ: _end_with_stdin()
-    if together := 'RANK' in os.environ:
+    if together := bool(os.environ.get('RANK')):
         backend = 'nccl' if device.type == 'cuda' else 'gloo'
         _need(backend)
         _meet(backend, place)
@@ -266,8 +268,7 @@ def _epochs(state, epochs, place, model, opt, data):
                      fingerprints=prints, **{k: state[k] + [v] for k, v in values.items()})
         yield state
 
-# %% ../nbs/10_many_machines.ipynb #62a89c6c
-@call_parse
+# %% ../nbs/10_many_machines.ipynb #6f2f0583
 def train_parallel(
     epochs: int=3,         # passes through the training images
     bs: int=256,           # images in a batch, of all workers together
@@ -278,7 +279,7 @@ def train_parallel(
     device: str='cpu',     # cpu, or cuda: a GPU for each worker
     quiet: bool=False,     # do not print the epochs
 ) -> dict:                 # `model`, `opt`, `loss`, `accuracy`, `seconds` and `fingerprints`
-    "Train a network on the 3s and 7s, as one of the workers that torchrun has started, or alone."
+    "Train a network on the 3s and 7s, as one of torchrun's workers or alone. Raises as its parts."
     _check_epochs(epochs)
     place, settings = find_place(bs), dict(bs=bs, lr=lr, seed=seed, hidden=hidden)
     state = dict(settings=settings, epoch=0, loss=[], accuracy=[], seconds=[])
@@ -294,6 +295,9 @@ def train_parallel(
             loss, accuracy = state['loss'][-1], state['accuracy'][-1]
             say(f'epoch {state["epoch"]}: loss {loss:.4f}, accuracy {accuracy:.4f}')
     return state
+
+# %% ../nbs/10_many_machines.ipynb #c1ad763d
+main = call_parse(train_parallel)
 
 # %% ../nbs/10_many_machines.ipynb #1e464482
 def _commands(workers, nodes, restarts, port, logs, options):
@@ -337,15 +341,17 @@ def _end(process, patience=10):
         process.wait()
     finally: process.stdin.close()
 
-# %% ../nbs/10_many_machines.ipynb #c84fa3b2
+# %% ../nbs/10_many_machines.ipynb #a0de1e47
 def _last_words(logs):
     "The ends of what the workers wrote to stderr, the first to die first; or else of torchrun's."
     found = sorted(logs.rglob('stderr.log'), key=lambda f: f.stat().st_mtime)
     last = max((f.parent.parent.name for f in found), default='')  # attempt_0, attempt_1, ...
     texts = [f.read_text(errors='replace') for f in found if f.parent.parent.name == last]
-    if not any(texts): texts = [f.read_text(errors='replace') for f in logs.glob('*.txt')]
+    runs = [f.read_text(errors='replace') for f in logs.glob('*.txt')]
     error = re.compile(r'^(?:\[rank\d+\]: )?((?:\w+\.)*\w*(?:Error|Exception|error)\b.*)', re.M)
-    ends = [(error.findall(t) or t.strip().splitlines())[-1:] for t in texts]
+    ends = [(error.findall(t) or t.strip().splitlines())[-1:]
+            for t in (texts if any(texts) else runs)]
+    ends.append(re.findall(r'Signal \d+ \((?!SIGTERM)\w+\) received by PID \d+', ''.join(runs))[:1])
     return '\n'.join(dict.fromkeys(line for end in ends for line in end))
 
 # %% ../nbs/10_many_machines.ipynb #a2d198cb

@@ -69,7 +69,7 @@ def folder(tmp_path_factory): return tmp_path_factory.mktemp('parallel')
 @pytest.fixture(scope='module')
 def runs(folder):
     "Runs that several tests look at, two at a time: name -> its lines, or its error."
-    accidents = dict(nodes=Accident(), killed=Accident())
+    accidents = dict(nodes=Accident(), killed=Accident(), lost=Accident())
     (folder/'damaged').write_bytes(b'PK not really')
     cases = dict(
         two=lambda: launch(2, epochs=EPOCHS, checkpoint=folder/'two'),
@@ -77,6 +77,7 @@ def runs(folder):
         killed=lambda: launch(2, restarts=1, epochs=EPOCHS, checkpoint=folder/'killed', on_line=accidents['killed']),
         five=lambda: run(*TORCHRUN, '--nproc-per-node=5', '-m', 'sgd_course.parallel', '--epochs=1', '--bs=255',
                          f'--checkpoint={folder/"five"}', env=ENV).stdout,
+        lost=lambda: launch(2, epochs=10**6, checkpoint=folder/'lost', on_line=accidents['lost']),
         odd=lambda: launch(2, bs=255, checkpoint=folder/'odd'),
         damaged=lambda: launch(2, checkpoint=folder/'damaged'),
         late=lambda: launch(2, nodes=2, epochs=10**6, timeout=3, checkpoint=folder/'late'))
@@ -309,6 +310,13 @@ def test_no_gloo(changes, monkeypatch):
     with pytest.raises(RuntimeError, match='has no gloo'): train_parallel(1, quiet=True)
 
 
+@pytest.mark.parametrize('wrong, said', [
+    (dict(epochs=0), 'epochs is 0: expected'), (dict(epochs=1.5), 'epochs is 1.5'), (dict(hidden=0), 'hidden is 0: expected'),
+    (dict(hidden=-1), 'hidden is -1'), (dict(lr=0.), 'greater than 0')])
+def test_wrong_numbers(wrong, said):
+    with pytest.raises(ValueError, match=said): train_parallel(**dict(dict(epochs=1, quiet=True), **wrong))
+
+
 def test_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
     with pytest.raises(RuntimeError, match='0 GPUs for worker 0 of this machine: expected one each'):
@@ -332,6 +340,7 @@ def test_launch_refuses(wrong):
 @pytest.mark.parametrize('name, kind, said', [
     ('odd', RuntimeError, 'torchrun failed .*\nValueError: bs is 255 for 2 workers: expected a multiple of 2'),
     ('damaged', RuntimeError, r'\nValueError: .*/damaged is damaged, or no checkpoint .* Name another file'),
+    ('lost', RuntimeError, r'Signal 9 \(SIGKILL\) received by PID \d+'),
     ('late', TimeoutError, 'Ended after 3 seconds, before it was done')])
 def test_errors_of_workers_are_told(name, kind, said, runs):
     assert type(runs[name]) is kind and re.search(said, str(runs[name])), runs[name]

@@ -181,9 +181,9 @@ predict_ring = Prediction(
      'as many': 'It is a little more: 14 pieces, each an eighth of the gradient.',
      'seven times as many': 'So it would be if each sent its gradient to all seven others.'})
 
-# %% ../../nbs/solutions/10_many_machines.ipynb #03a643d2
+# %% ../../nbs/solutions/10_many_machines.ipynb #496fd512
 predict_lost = Prediction(
-    'lost', 'A worker is killed some time after the second of 12 epochs was saved. torchrun starts '
+    'lost', 'A worker is killed some time after the second of 10 epochs was saved. torchrun starts '
     'all of them again. What has to be done again?', 'less than an epoch',
     {'everything': 'So it would be without a checkpoint.',
      'less than an epoch': 'All go on from the last checkpoint. What they had done since is done '
