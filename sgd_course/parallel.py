@@ -299,7 +299,7 @@ def train_parallel(
 # %% ../nbs/10_many_machines.ipynb #c1ad763d
 main = call_parse(train_parallel)
 
-# %% ../nbs/10_many_machines.ipynb #1e464482
+# %% ../nbs/10_many_machines.ipynb #a45e95f2
 def _commands(workers, nodes, restarts, port, logs, options):
     "A torchrun for each node, as lists of words."
     if port is None and nodes == 1: port = 0  # the first to come chooses
@@ -309,7 +309,8 @@ def _commands(workers, nodes, restarts, port, logs, options):
         except OSError as e:
             raise OSError(f'Port {port} of 127.0.0.1 cannot be used ({os.strerror(e.errno)}): '
                           'expected a free one. Leave `port` out, and one is found.') from None
-    given = [f'--{k}={v}' for k, v in options.items() if v is not None]
+    given = [f'--{k}' if v is True else f'--{k}={v}' for k, v in options.items()
+             if v is not None and v is not False]
     run = dict(nnodes=nodes, nproc_per_node=workers, max_restarts=restarts, rdzv_backend='c10d',
                rdzv_endpoint=f'127.0.0.1:{port}', rdzv_id=uuid4().hex, local_addr='127.0.0.1',
                monitor_interval=.1, redirects=2)
@@ -354,7 +355,7 @@ def _last_words(logs):
     ends.append(re.findall(r'Signal \d+ \((?!SIGTERM)\w+\) received by PID \d+', ''.join(runs))[:1])
     return '\n'.join(dict.fromkeys(line for end in ends for line in end))
 
-# %% ../nbs/10_many_machines.ipynb #a2d198cb
+# %% ../nbs/10_many_machines.ipynb #6c63377f
 def launch(
     workers=2,      # how many on each node
     nodes=1,        # how many machines this one plays, each with a torchrun of its own
@@ -362,7 +363,7 @@ def launch(
     timeout=120.,   # seconds after which everything is ended
     port=None,      # of 127.0.0.1, to meet at; `None`: a free one
     on_line=None,   # function of a line, called when it is printed
-    **options       # of the program: `epochs`, `bs`, `lr`, `seed`, `hidden`, `checkpoint`, `device`
+    **options       # of the program: `epochs`, `bs`, `lr`, `seed`, `hidden`, `checkpoint`, ...
 ) -> list:          # the lines that the workers printed
     """Run this lesson's program by torchrun; leaves no process behind.
 
