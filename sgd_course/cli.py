@@ -213,14 +213,14 @@ def _training():
     if not abs(found - _KNOWN) <= _MARGIN: raise RuntimeError(said)
     return said
 
-# %% ../nbs/api/cli.ipynb #0ad3d684
+# %% ../nbs/api/cli.ipynb #346ac17f
 _AGAIN = 'pip install --force-reinstall sgd_course'
 _CHECKS = {'Python':   (_python, 'install a newer Python, and make a new environment with it'),
            'torch':    (_torch, 'pip install --force-reinstall torch'),
            'data':     (_data, _AGAIN),
            'widgets':  (_widgets, 'pip install --upgrade ipywidgets anywidget'),
            'training': (_training, f'mend the checks above first; if they are ok, {_AGAIN}')}
-_EXTRAS = {'jupyterlab': 'sgd-course lab', 'fastai': 'lesson 08',
+_EXTRAS = {'jupyterlab': 'sgd-course lab', 'fastai': 'lessons 08 and 09',
            'torchvision': 'fastai, and digits other than 3 and 7'}
 
 def _line(name, said): print(f'{name:12}{said}')
