@@ -11,7 +11,9 @@ from .draw import *
 from .explore import *
 from .explorers import *
 from .gradients import *
+from .layers import *
 from .optimizers import *
+from .parallel import *
 from .pixels import *
 from .plot import *
 from .slope import *

@@ -230,7 +230,7 @@ def _sweep_epoch(w, b, lrs, x, y, batches):
         total += loss.detach()
     return total/len(batches)
 
-# %% ../nbs/06_threes_and_sevens.ipynb #f81a4ffb
+# %% ../nbs/06_threes_and_sevens.ipynb #1b25560c
 def sweep(
     lrs,            # k learning rates, > 0
     epochs=20,      # passes through the training images, >= 1
@@ -247,7 +247,6 @@ def sweep(
     for images, labels in ((x, y), (valid_x, valid_y)):
         _check_lengths(images, labels)
         check_labels(labels)
-    rates = lrs.to(x.device)
     w, b = (torch.zeros(n, len(lrs), device=x.device).requires_grad_() for n in (x.shape[1], 1))
     g, losses, states = torch.Generator().manual_seed(seed), [], []
     def note():
@@ -256,7 +255,7 @@ def sweep(
     note()
     for _ in _bar(epochs, progress):
         batches = minibatches(len(x), bs, generator=g, device=x.device)
-        losses.append(_sweep_epoch(w, b, rates, x, y, batches))
+        losses.append(_sweep_epoch(w, b, lrs.to(x.device), x, y, batches))
         note()
     return Sweep(lrs.cpu(), *(torch.stack(s).cpu() for s in (losses, *zip(*states))))
 

@@ -113,10 +113,10 @@ def _figure(self: DescentPicture, reach, steps):  # noqa: F811
     self.loss, = losses.plot([], [], 'o-', **dots)
     self._table(min(3, steps))
 
-# %% ../nbs/api/explorers.ipynb #610d234e
+# %% ../nbs/api/explorers.ipynb #1cfb0645
 @patch
 def _table(self: DescentPicture, rows):
-    "Below the pictures, what they say in numbers. Letters cost most of the time: few of them change."
+    "What the pictures say, in numbers. Letters cost most of the time, so few of them change."
     text, moving = partial(self.fig.text, va='top'), dict(weight='bold', animated=True)
     self.kind = text(.1, .265, '', **moving)
     text(.32, .265, 'Steps until it is within 0.001 of the bottom:')
@@ -128,7 +128,7 @@ def _table(self: DescentPicture, rows):
     self.cells = [column(i, name, animated=True) for i, name in enumerate(
         ('w', 'gradient', 'lr x gradient', 'new w'), 1)]
 
-# %% ../nbs/api/explorers.ipynb #d563f359
+# %% ../nbs/api/explorers.ipynb #318716cd
 @patch
 def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
     "The figure for one rate and one start."
@@ -145,8 +145,9 @@ def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
         cell.set_text('\n'.join(f'{v:.4g}' for v in values[:min(3, len(grad))]))
     self.fig.alt_text = (f'Learning rate {lr:g} from {path[0]:g}: {self.kind.get_text()} Steps '
                          f'until it is within 0.001 of the bottom: {self.count.get_text()}.')
-    if len(grad): self.fig.alt_text += (f' The first step: w {path[0]:.4g}, gradient {grad[0]:.4g}, '
-                                        f'new w {path[1]:.4g}')
+    if len(grad):
+        self.fig.alt_text += (f' The first step: w {path[0]:.4g}, gradient {grad[0]:.4g}, '
+                              f'new w {path[1]:.4g}')
     return self.fig
 
 # %% ../nbs/api/explorers.ipynb #ca8b3d1d
