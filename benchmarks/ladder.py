@@ -21,7 +21,7 @@ import torch
 
 from sgd_course.classifier import as_vectors, validate
 from sgd_course.data import mnist_sample, threes_and_sevens
-from sgd_course.layers import LADDER, RECIPES, first_losses, follow, resnet_learner
+from sgd_course.layers import LADDER, RECIPES, choose_rate, first_losses, follow, resnet_learner
 from sgd_course.pixels import accuracy, mean_absolute_error, nearest_centroid
 
 SEEDS = range(5)
@@ -38,11 +38,18 @@ def baseline(seed):
     return accuracy(found, data.valid_y[:, 0]), seconds, sum(m.numel() for m in means)
 
 
-def by_recipe(name, seed):
+def trained(recipe, seed):
     start = perf_counter()
-    model, _ = follow(RECIPES[name], seed, data)
+    model, _ = follow(recipe, seed, data)
     seconds = perf_counter() - start
     return validate(model, data.valid_x, data.valid_y), seconds, parameters(model)
+
+
+def tuned(recipe, seed):
+    "40 epochs with the rate that suits best, which is given too; the seconds are without the choice."
+    recipe = recipe._replace(epochs=40)
+    lr = choose_rate(recipe, seed, data)
+    return *trained(recipe._replace(lr=lr), seed), lr
 
 
 def parameters(model): return sum(p.numel() for p in model.parameters())
@@ -66,17 +73,19 @@ def resnet18(seed):
     return right, seconds, parameters(learn.model)
 
 
-RUNGS = {'baseline': baseline} | {k: partial(by_recipe, k) for k in RECIPES} | {'resnet18': resnet18}
+RUNGS = ({'baseline': baseline} | {name: partial(trained, r) for name, r in RECIPES.items()}
+         | {f'tuned {name}': partial(tuned, r) for name, r in RECIPES.items()} | {'resnet18': resnet18})
 
 
 def measured(name):
     "What the file says of a rung."
-    accuracy, seconds, parameters = zip(*[RUNGS[name](seed) for seed in SEEDS])
+    accuracy, seconds, parameters, *lr = zip(*[RUNGS[name](seed) for seed in SEEDS])
     packages = ['torch'] + ['torchvision', 'fastai']*(name == 'resnet18')
     made_with = dict(python=platform.python_version(), **{p: version(p) for p in packages},
                      machine=platform.machine(), threads=torch.get_num_threads())
     rung = dict(accuracy=accuracy, seconds=[round(s, 3) for s in seconds],
                 parameters=parameters[0], made_with=made_with)
+    if lr: rung['lr'] = lr[0]
     if name == 'resnet18':  # an epoch is too long for the lesson, which runs the first batches
         rung['first_losses'] = first_losses(resnet_learner(pictures(), SEEDS[0], device='cpu'))
     return rung
