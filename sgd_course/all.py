@@ -11,6 +11,7 @@ from .draw import *
 from .explore import *
 from .explorers import *
 from .gradients import *
+from .layers import *
 from .optimizers import *
 from .pixels import *
 from .plot import *

@@ -131,13 +131,13 @@ def cross_entropy(
     check_labels(targets)
     return nn.functional.softplus((1 - 2*targets)*predictions).mean()
 
-# %% ../nbs/08_layers.ipynb #d8f0c38c
+# %% ../nbs/08_layers.ipynb #cb709ba2
 RECIPES = {
     'linear': Recipe(lambda: nn.Linear(784, 1), mnist_loss, 1., 20),
     'linear + cross-entropy': Recipe(lambda: nn.Linear(784, 1), cross_entropy, .1, 40),
     'net': Recipe(simple_net, mnist_loss, .1, 40),
     'net + cross-entropy': Recipe(simple_net, cross_entropy, .1, 40)}
-RATES = .03, .1, .3, 1., 3., 10.
+RATES = .1, .3, 1., 3., 10., 30.
 
 # %% ../nbs/08_layers.ipynb #2ca6010f
 def choose_rate(
