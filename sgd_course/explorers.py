@@ -318,7 +318,7 @@ def explore_momentum(
     """
     return explore(MomentumPicture(f, start, moms, lrs, steps, bottom), momentum=moms, lr=lrs)
 
-# %% ../nbs/api/explorers.ipynb #db889903
+# %% ../nbs/api/explorers.ipynb #4578d5ff
 class FoldsPicture:
     "Pictures of small networks: how they part the plane, and their folds, on one kept figure."
     def __init__(self, nets):
@@ -326,7 +326,8 @@ class FoldsPicture:
         line = torch.linspace(-self.reach, self.reach, 81)
         grid = torch.stack(torch.meshgrid(line, line, indexing='xy'), -1).reshape(-1, 2)
         states = list(zip(*nets.params))  # one after the other: all at once need much memory
-        self.p = torch.stack([plane_scores(grid, *s).sigmoid().reshape(-1, 81, 81) for s in states])
+        p = torch.stack([plane_scores(grid, *s).sigmoid() for s in states])
+        self.p = p.mul(10).round().div(10).reshape(*p.shape[:2], 81, 81)
         right = [(plane_scores(nets.x, *s) > 0) == (nets.y == 1) for s in states]
         self.accuracy = torch.stack(right).float().mean((2, 3))
         self._figure()

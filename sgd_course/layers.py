@@ -31,15 +31,15 @@ def bullseye(
     r, angle = torch.where(y == 1, .75*far.sqrt(), 1.15 + .6*far), torch.rand(n, 1, generator=g)
     return r*torch.cat([(2*torch.pi*angle).cos(), (2*torch.pi*angle).sin()], 1), y
 
-# %% ../nbs/08_layers.ipynb #2178a787
+# %% ../nbs/08_layers.ipynb #9e8ea116
 class Widths(NamedTuple):
     "Networks with one hidden layer of k widths, trained side by side on points of the plane."
     x: torch.Tensor     # (n, 2) points
     y: torch.Tensor     # (n, 1) labels
     widths: list        # hidden units of each
-    at: list            # after which steps the parameters were kept
+    at: list            # after which steps, a of them, the parameters were kept
     loss: torch.Tensor  # (steps + 1, k) cross-entropy before each step
-    params: list        # w (a, k, 2, h), b (a, k, 1, h), v (a, k, h, 1), c (a, k, 1, 1), a = len(at)
+    params: list        # w (a, k, 2, h), b (a, k, 1, h), v (a, k, h, 1), c (a, k, 1, 1)
 
 # %% ../nbs/08_layers.ipynb #7a5e2ab9
 def _plane_net(width): return nn.Sequential(nn.Linear(2, width), nn.ReLU(), nn.Linear(width, 1))

@@ -16,13 +16,14 @@ from ..check import Exercise, Prediction, uniform
 def count_parameters(sizes):
     return sum(n_in*n_out + n_out for n_in, n_out in zip(sizes, sizes[1:]))
 
-# %% ../../nbs/solutions/08_layers.ipynb #c4148c8a
+# %% ../../nbs/solutions/08_layers.ipynb #58819ded
 def _any_sizes(g):
     n = int(torch.randint(3, 6, (), generator=g))
     return torch.randint(2, 50, (n,), generator=g).tolist(),
 
 check_count_parameters = Exercise(
-    count_parameters, '08', random=_any_sizes, cases=[([784, 1],), ([784, 30, 1],), ([3, 4, 5, 2],)],
+    count_parameters, '08', random=_any_sizes,
+    cases=[([784, 1],), ([784, 30, 1],), ([3, 4, 5, 2],)],
     why='So one sees at once where the parameters are: nearly all of them in the first layer.',
     hints=['How many weights does a layer need from 784 numbers to 30? And how many biases?',
            'A layer from `n_in` to `n_out` has `n_in*n_out` weights and `n_out` biases.',
