@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SlopePicture', 'explore_slope', 'DescentPicture', 'explore_descent', 'FitPicture', 'explore_fit', 'SweepPicture',
-           'explore_sweep', 'MomentumPicture', 'explore_momentum']
+           'explore_sweep', 'MomentumPicture', 'explore_momentum', 'FoldsPicture', 'explore_folds']
 
-# %% ../nbs/api/explorers.ipynb #cf6f2c00
+# %% ../nbs/api/explorers.ipynb #f1d4a3ea
 import math
 from functools import partial
 
@@ -19,6 +19,7 @@ from .descent import check_lr, check_steps, curvature, descend, observed_regime
 from .descent import steps_to_converge
 from .explore import explore
 from .gradients import check_point
+from .layers import Widths, plane_scores
 from .optimizers import Momentum, plot_valley, steps_to_settle, walk_with
 from .plot import BLACK, BLUE, GREEN, ORANGE, RED, plot_function, show_weights, subplots
 from .slope import slope
@@ -330,3 +331,69 @@ def explore_momentum(
     Raises as `walk_with` does for rates, momenta and steps, and as `explore` for the sequences.
     """
     return explore(MomentumPicture(f, start, moms, lrs, steps, bottom), momentum=moms, lr=lrs)
+
+# %% ../nbs/api/explorers.ipynb #4578d5ff
+class FoldsPicture:
+    "Pictures of small networks: how they part the plane, and their folds, on one kept figure."
+    def __init__(self, nets):
+        self.nets, self.reach = nets, 1.1*nets.x.abs().max().item()
+        line = torch.linspace(-self.reach, self.reach, 81)
+        grid = torch.stack(torch.meshgrid(line, line, indexing='xy'), -1).reshape(-1, 2)
+        states = list(zip(*nets.params))  # one after the other: all at once need much memory
+        p = torch.stack([plane_scores(grid, *s).sigmoid() for s in states])
+        self.p = p.mul(10).round().div(10).reshape(*p.shape[:2], 81, 81)
+        right = [(plane_scores(nets.x, *s) > 0) == (nets.y == 1) for s in states]
+        self.accuracy = torch.stack(right).float().mean((2, 3))
+        self._figure()
+
+# %% ../nbs/api/explorers.ipynb #844fee8f
+@patch
+def _figure(self: FoldsPicture):  # noqa: F811
+    "What does not move, and what will, marked as animated: the points lie on what moves."
+    from matplotlib.collections import LineCollection
+    n, r, moving = self.nets, self.reach, dict(animated=True)
+    self.fig, (plane, fall) = subplots(1, 2, figsize=(6.6, 2.9), shown=False)
+    plane.set(xlim=(-r, r), ylim=(-r, r), title=' ', xlabel='first input', ylabel='second input')
+    self.image = plane.imshow(self.p[0, 0], 'RdBu', vmin=-.4, vmax=1.4, extent=(-r, r, -r, r),
+                              origin='lower', zorder=0, **moving)
+    self.folds = plane.add_collection(LineCollection([], colors=BLACK, lw=1, zorder=1, **moving))
+    for label, color, mark in ((1, BLUE, 'o'), (0, RED, 's')):
+        plane.plot(*n.x[n.y[:, 0] == label].T, mark, color=color, ms=3, zorder=2, **moving)
+    fall.semilogy(n.loss, color='0.8', lw=1, antialiased=False)  # small files
+    fall.set(title=' ', xlabel='step', ylabel='loss', ylim=fall.get_ylim(), xlim=fall.get_xlim())
+    self.line, = fall.plot([], [], color=RED, lw=2, **moving)
+    self.dot, = fall.plot([], [], 'o', color=RED, ms=8, **moving)
+    self.titles = [ax.set_title('', **moving) for ax in (plane, fall)]
+
+# %% ../nbs/api/explorers.ipynb #1e3c5403
+def _fold_lines(w, b, reach):
+    "Ends of the line along which each unit is folded, (n, 2, 2), for w (2, n) and b (n,)."
+    size = w.square().sum(0).clamp(min=1e-12)
+    middle, along = -b*w/size, torch.stack([-w[1], w[0]])/size.sqrt()
+    return torch.stack([middle - 3*reach*along, middle + 3*reach*along]).permute(2, 0, 1)
+
+# %% ../nbs/api/explorers.ipynb #60e35cf4
+@patch
+def __call__(self: FoldsPicture, hidden, step):  # noqa: F811
+    "The figure for one number of hidden units, after one number of steps."
+    n, k, a = self.nets, self.nets.widths.index(hidden), self.nets.at.index(step)
+    w, b = n.params[0][a, k, :, :hidden], n.params[1][a, k, 0, :hidden]
+    self.image.set_data(self.p[a, k])
+    self.folds.set_segments(_fold_lines(w, b, self.reach).numpy())
+    losses = n.loss[:, k]
+    self.line.set_data(range(len(losses)), losses)
+    self.dot.set_data([step], losses[step:step + 1])
+    said = f'{100*self.accuracy[a, k]:.1f} % right', f'loss {losses[step]:.3g}'
+    for title, text in zip(self.titles, said): title.set_text(text)
+    units = f'{hidden} hidden unit{"s"*(hidden > 1)}'
+    self.fig.alt_text = f'{units} after {step} steps: {", ".join(said)}; a line for each fold'
+    return self.fig
+
+# %% ../nbs/api/explorers.ipynb #ef2410a0
+def explore_folds(
+    nets: Widths,  # from `sweep_widths`
+):                 # widget with two sliders, `hidden` and `step`
+    "Slide the width of a hidden layer and the steps: folds, probability (blue: 1), and loss."
+    e = explore(FoldsPicture(nets), hidden=nets.widths, step=nets.at)
+    e.step = nets.at[-1]
+    return e

@@ -13,6 +13,7 @@ LESSONS = {
     '04_learning_rate': ('explore_descent', 'def f(x): return x**2\n'),
     '05_seven_steps': ('explore_fit', 'time, speed, first_guess = roller_coaster()\n'),
     '06_threes_and_sevens': ('explore_sweep', 'all_rates = sweep(torch.logspace(-3, 2, 41))\n'),
+    '08_layers': ('explore_folds', 'nets = sweep_widths(*bullseye(), [1, 2, 3, 10], [0, 40, 320])\n'),
     '09_optimizers': ('explore_momentum', 'start = [-1.5, .25]\n')}
 
 

@@ -1,0 +1,135 @@
+"Networks, cross-entropy and the ladder of lesson 08."
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import REPO, run
+from torch import nn
+from torch.testing import assert_close
+
+from sgd_course.classifier import BasicOptim, as_vectors, holdout, train_epoch
+from sgd_course.data import threes_and_sevens
+from sgd_course.explorers import FoldsPicture
+from sgd_course.layers import (LADDER, RECIPES, Recipe, bullseye, choose_rate, cross_entropy, follow, ladder,
+                               plane_scores, simple_net, sweep_widths)
+
+entropy = nn.functional.binary_cross_entropy_with_logits
+
+
+@pytest.mark.parametrize('seed', range(5))
+@pytest.mark.parametrize('shape', [(1,), (7, 1), (3, 4)])
+def test_cross_entropy_is_pytorchs(seed, shape):
+    g = torch.Generator().manual_seed(seed)
+    ours = (30*torch.randn(shape, generator=g)).requires_grad_()
+    theirs, labels = ours.detach().clone().requires_grad_(), (torch.rand(shape, generator=g) < .5).float()
+    for loss in (cross_entropy(ours, labels), entropy(theirs, labels)): loss.backward()
+    assert_close(cross_entropy(ours, labels), entropy(theirs, labels))
+    assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize('scores, labels, said', [
+    (torch.zeros(4, 1), torch.zeros(4), 'expected the same shape'), (torch.zeros(0), torch.zeros(0), 'empty'),
+    (torch.zeros(2), torch.tensor([1., .5]), 'targets contain 0.5')])
+def test_cross_entropy_refuses(scores, labels, said):
+    with pytest.raises(ValueError, match=said): cross_entropy(scores, labels)
+
+
+@pytest.mark.parametrize('hidden', [0, -1, 1.5, True, '30', None])
+def test_simple_net_refuses(hidden):
+    with pytest.raises(ValueError, match='whole number, 1 or more'): simple_net(hidden)
+
+
+def test_networks_side_by_side_are_as_alone():
+    x, y = bullseye(seed=3)
+    widths, starts = [1, 4, 7], 3
+    together = sweep_widths(x, y, widths, [0, 15], starts=starts, lr=1., seed=5)
+    torch.manual_seed(5)
+    nets = [[nn.Sequential(nn.Linear(2, n), nn.ReLU(), nn.Linear(n, 1)) for _ in range(starts)] for n in widths]
+    for k, several in enumerate(nets):
+        losses = [[train_epoch(net, BasicOptim(net.parameters(), 1.), x, y, len(x), False, loss_func=entropy)
+                   for _ in range(15)] + [entropy(net(x), y).item()] for net in several]
+        best = min(range(starts), key=lambda s: losses[s][-1])
+        assert_close(together.loss[:, k], torch.tensor(losses[best]), rtol=1e-4, atol=1e-5)
+        scores = plane_scores(x, *(p[-1, k] for p in together.params))
+        assert_close(scores, several[best](x).detach(), rtol=1e-3, atol=1e-4)
+
+
+def test_folds_are_where_units_begin():
+    "On one side of a line the unit gives 0, on the other side it does not."
+    nets = sweep_widths(*bullseye(), [3], [50])
+    picture = FoldsPicture(nets)
+    picture(hidden=3, step=50)
+    w, b = nets.params[0][0, 0], nets.params[1][0, 0, 0]
+    segments = picture.folds.get_segments()
+    assert len(segments) == 3
+    for k, (one, two) in enumerate(torch.as_tensor(np.stack(segments)).float()):
+        across = w[:, k]/w[:, k].norm()
+        for sign in (1, -1):
+            out = ((torch.stack([one, two]) + .01*sign*across) @ w[:, k] + b[k]).relu()
+            assert (out > 0).all() if sign > 0 else (out == 0).all()
+
+
+@pytest.fixture(scope='module')
+def few():
+    data = as_vectors(threes_and_sevens())
+    return data._replace(train_x=data.train_x[::5], train_y=data.train_y[::5])
+
+
+def test_follow_is_reproducible_and_seeds_differ(few):
+    recipe = RECIPES['net + cross-entropy']._replace(epochs=1)
+    (one, _), (again, _), (other, _) = (follow(recipe, seed, few) for seed in (1, 1, 2))
+    assert torch.equal(one[0].weight, again[0].weight) and not torch.equal(one[0].weight, other[0].weight)
+
+
+def test_rate_is_chosen_on_training_digits_alone(few):
+    recipe = Recipe(lambda: nn.Linear(784, 1), cross_entropy, 99., 1)
+    rates = 1e-4, .3, 1e4
+    wrong = few._replace(valid_x=torch.full_like(few.valid_x, math.nan))
+    assert choose_rate(recipe, 0, few, rates) == choose_rate(recipe, 0, wrong, rates) == .3
+    part = holdout(few, seed=0)
+    losses = [cross_entropy(follow(recipe._replace(lr=lr), 0, part)[0](part.valid_x), part.valid_y) for lr in rates]
+    assert losses[1] == min(losses)
+
+
+# --- the file
+
+def test_ladder_is_whole():
+    rungs = ladder()
+    assert list(rungs)[0] == 'baseline' and {*RECIPES, *(f'tuned {n}' for n in RECIPES), 'resnet18'} <= set(rungs)
+    for name, r in rungs.items():
+        assert len(r.accuracy) == len(r.seconds) == 5 and r.parameters > 0, name
+        assert {'python', 'torch', 'threads'} <= set(r.made_with) <= {
+            'python', 'torch', 'threads', 'machine', 'torchvision', 'fastai'}
+        assert_close(r.accuracy*2038, (r.accuracy*2038).round(), rtol=0, atol=1e-3)  # of 2038 digits
+        if name.startswith('tuned'): assert len(r.lr) == 5
+    assert len(rungs['resnet18'].first_losses) == 3
+    assert LADDER.stat().st_size < 10_000
+
+
+GOOD = dict(accuracy=[.9, .8], seconds=[1., 2.], parameters=3, made_with={})
+
+
+@pytest.mark.parametrize('text', [
+    '', '{', '[]', '3', '{"net": 3}', '{"net": {}}', json.dumps({'net': GOOD | dict(accuracy=[.9])}),
+    json.dumps({'net': GOOD | dict(accuracy=[.9, 1.1])}), json.dumps({'net': GOOD | dict(accuracy=[], seconds=[])}),
+    json.dumps({'net': GOOD | dict(accuracy=[.9, math.nan])}), json.dumps({'net': GOOD | dict(parameters='3')}),
+    json.dumps({'net': GOOD | dict(accuracy='high')}), json.dumps({'net': GOOD | dict(more=1)}), b'\xff\xfe'])
+def test_damaged_ladder_is_refused(text, tmp_path):
+    path = tmp_path/'ladder.json'
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match='is damaged.*Run benchmarks/ladder.py'): ladder(path)
+
+
+def test_good_and_missing_ladder(tmp_path):
+    path = tmp_path/'ladder.json'
+    with pytest.raises(FileNotFoundError, match='there is no'): ladder(path)
+    path.write_text(json.dumps({'net': GOOD}))
+    assert ladder(path)['net'].accuracy.tolist() == [.9, .8]
+
+
+def test_command_refuses_an_unknown_rung():
+    r = run(sys.executable, REPO/'benchmarks'/'ladder.py', '--rungs', 'net,nets', ok=False)
+    assert r.returncode == 2 and "no rungs: ['nets']" in r.stderr
