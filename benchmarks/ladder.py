@@ -21,7 +21,8 @@ import torch
 
 from sgd_course.classifier import as_vectors, holdout, validate
 from sgd_course.data import mnist_sample, threes_and_sevens
-from sgd_course.layers import LADDER, RECIPES, choose_rate, first_losses, follow, resnet_learner
+from sgd_course.layers import (LADDER, RECIPES, choose_rate, first_losses, follow, quick_net,
+                               resnet_learner, train_quickly)
 from sgd_course.pixels import accuracy, mean_absolute_error, nearest_centroid
 
 SEEDS = range(5)
@@ -74,8 +75,18 @@ def resnet18(seed):
     return right, seconds, parameters(learn.model)
 
 
+def ten_seconds(seed):
+    torch.manual_seed(seed)
+    start = perf_counter()
+    model = train_quickly(quick_net(), data.train_x, data.train_y,
+                          generator=torch.Generator().manual_seed(seed))
+    seconds = perf_counter() - start
+    return validate(model, data.valid_x, data.valid_y), seconds, parameters(model)
+
+
 RUNGS = ({'baseline': baseline} | {name: partial(trained, r) for name, r in RECIPES.items()}
-         | {f'tuned {name}': partial(tuned, r) for name, r in RECIPES.items()} | {'resnet18': resnet18})
+         | {f'tuned {name}': partial(tuned, r) for name, r in RECIPES.items()}
+         | {'resnet18': resnet18, 'ten seconds': ten_seconds})
 
 
 def measured(name):

@@ -346,19 +346,21 @@ class FoldsPicture:
         self.accuracy = torch.stack(right).float().mean((2, 3))
         self._figure()
 
-# %% ../nbs/api/explorers.ipynb #844fee8f
+# %% ../nbs/api/explorers.ipynb #671eb248
 @patch
 def _figure(self: FoldsPicture):  # noqa: F811
     "What does not move, and what will, marked as animated: the points lie on what moves."
     from matplotlib.collections import LineCollection
     n, r, moving = self.nets, self.reach, dict(animated=True)
-    self.fig, (plane, fall) = subplots(1, 2, figsize=(6.6, 2.9), shown=False)
+    self.fig, (plane, fall) = subplots(1, 2, figsize=(5.8, 2.5), shown=False)
     plane.set(xlim=(-r, r), ylim=(-r, r), title=' ', xlabel='first input', ylabel='second input')
-    self.image = plane.imshow(self.p[0, 0], 'RdBu', vmin=-.4, vmax=1.4, extent=(-r, r, -r, r),
+    self.image = plane.imshow(self.p[0, 0], 'RdBu', vmin=-1, vmax=2, extent=(-r, r, -r, r),
                               origin='lower', zorder=0, **moving)
-    self.folds = plane.add_collection(LineCollection([], colors=BLACK, lw=1, zorder=1, **moving))
+    self.folds = plane.add_collection(LineCollection(
+        [], colors=BLACK, lw=.8, zorder=1, antialiased=False, **moving))
     for label, color, mark in ((1, BLUE, 'o'), (0, RED, 's')):
-        plane.plot(*n.x[n.y[:, 0] == label].T, mark, color=color, ms=3, zorder=2, **moving)
+        plane.plot(*n.x[n.y[:, 0] == label].T, mark, color=color, ms=3, zorder=2,
+                   antialiased=False, **moving)
     fall.semilogy(n.loss, color='0.8', lw=1, antialiased=False)  # small files
     fall.set(title=' ', xlabel='step', ylabel='loss', ylim=fall.get_ylim(), xlim=fall.get_xlim())
     self.line, = fall.plot([], [], color=RED, lw=2, **moving)

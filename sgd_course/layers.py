@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['RECIPES', 'RATES', 'bullseye', 'Widths', 'sweep_widths', 'simple_net', 'Recipe', 'follow', 'cross_entropy',
-           'choose_rate', 'Rung', 'ladder', 'resnet_learner', 'first_losses']
+           'choose_rate', 'Rung', 'ladder', 'resnet_learner', 'first_losses', 'quick_net', 'warp', 'train_quickly']
 
-# %% ../nbs/08_layers.ipynb #3c087966
+# %% ../nbs/08_layers.ipynb #bc601b4e
 import json
+import math
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Callable, NamedTuple
@@ -16,7 +18,7 @@ import torch
 from torch import nn
 
 from .classifier import BasicOptim, as_vectors, check_labels, holdout, linear1
-from .classifier import mnist_loss, train
+from .classifier import minibatches, mnist_loss, train
 from .data import default_device, threes_and_sevens
 
 # %% ../nbs/08_layers.ipynb #bb1fd7ff
@@ -225,3 +227,60 @@ def first_losses(
         if len(losses) == n: raise CancelFitException
     learn.fit_one_cycle(1, lr, cbs=Callback(after_batch=after_batch))
     return losses
+
+# %% ../nbs/08_layers.ipynb #11a19ff1
+def quick_net(
+) -> nn.Module:  # (n, 784) pixels -> 8, 16, 32 small pictures -> (n, 1) scores
+    "Three convolutions, each with pooling, batch norm and ReLU, and a linear layer."
+    layers = [nn.Unflatten(1, (1, 28, 28))]
+    for i, o, size in (1, 8, 5), (8, 16, 3), (16, 32, 3):
+        layers += [nn.Conv2d(i, o, size, padding=size//2, bias=False), nn.MaxPool2d(2),
+                   nn.BatchNorm2d(o), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32*3*3, 1))
+    return model.to(memory_format=torch.channels_last)  # the order that convolutions are fast in
+
+# %% ../nbs/08_layers.ipynb #befb2f2e
+@cache
+def _moves():
+    "How far each of 19 numbers moves each pixel, (19, 784): 3 by straight lines, 16 by bumps."
+    place = (2*torch.arange(28) + 1)/28 - 1  # from -1 to 1 across the picture
+    y, x = torch.meshgrid(place, place, indexing='ij')
+    bumps = nn.functional.interpolate(torch.eye(16).view(16, 1, 4, 4), size=28, mode='bicubic',
+                          align_corners=True)
+    return torch.cat([torch.stack([x, y, torch.ones(28, 28)]), bumps[:, 0]]).flatten(1)
+
+# %% ../nbs/08_layers.ipynb #13d7dba7
+def warp(
+    xb: torch.Tensor,  # (n, 784) images, on the CPU
+    generator=None,    # `torch.Generator`, for the same random numbers each time
+) -> torch.Tensor:     # (n, 784) images
+    "Turn, stretch, shear, move and bend each image a little, at random."
+    n, noise = len(xb), lambda *size: torch.randn(size, generator=generator)
+    lines, bumps = torch.eye(2, 3) + .1*noise(n, 2, 3), .04*noise(n, 2, 16)
+    grid = torch.cat([lines, bumps], 2) @ _moves()  # x and y of where each new pixel comes from
+    grid = grid.view(n, 2, 28, 28).permute(0, 2, 3, 1)
+    return nn.functional.grid_sample(xb.view(n, 1, 28, 28), grid, align_corners=False).flatten(1)
+
+# %% ../nbs/08_layers.ipynb #a71e332e
+def train_quickly(
+    model,           # such as `quick_net()`
+    x, y,            # (n, 784) images and (n, 1) labels, on the CPU
+    epochs=7,        # passes through the images
+    bs=128,          # images in a batch
+    lr=.2,           # the highest rate of the cycle
+    generator=None,  # `torch.Generator` of order and warps
+    device=None,     # where the model is; `None`: on the CPU
+) -> nn.Module:      # the same model, ready to be used
+    "Momentum and one cycle of the rate, on images that are warped anew in each epoch."
+    opt = torch.optim.SGD(model.parameters(), lr, momentum=.9, nesterov=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        opt, lr, epochs*math.ceil(len(x)/bs), pct_start=.25, cycle_momentum=False)
+    model.train()  # batch norm: use the mean and spread of the batch
+    for epoch in range(epochs):
+        for i in minibatches(len(x), bs, generator=generator):
+            xb, yb = warp(x[i], generator).to(device), y[i].to(device)
+            cross_entropy(model(xb), yb).backward()
+            opt.step()
+            opt.zero_grad()
+            schedule.step()
+    return model.eval()  # batch norm: use those of all batches

@@ -188,7 +188,7 @@ check_tent = Exercise(
         'It is upside down.':
             lambda *args: -tent(*args)})
 
-# %% ../../nbs/solutions/08_layers.ipynb #dd940d4a
+# %% ../../nbs/solutions/08_layers.ipynb #8f1160be
 predict_two_lines = Prediction(
     'two_lines', 'What can two linear layers, one after the other, do that one cannot?', 'nothing',
     {'learn faster': 'How they learn is another question. Which functions can they be?',
@@ -197,12 +197,12 @@ predict_two_lines = Prediction(
      'nothing': 'A weighted sum of weighted sums is a weighted sum.'})
 
 predict_fence = Prediction(
-    'fence', 'The disc lies within a ring. How many straight folds does it take to fence it in?',
+    'fence', 'The disc lies within a ring. How many hidden units does it take to fence it in?',
     '3',
-    {'1': 'One line leaves a whole side open.',
-     '2': 'Two lines make a wedge, which is open on one side.',
-     '3': 'A triangle is the fence with the fewest sides.',
-     '30': 'That works, too, but a triangle is enough.'})
+    {'1': 'A unit changes the score on one side of its fold only.',
+     '2': 'Two units leave a direction in which the score does not change: there it is open.',
+     '3': 'A unit covers half of all directions, without those along its fold. Three cover all.',
+     '30': 'That works, too, but fewer are enough.'})
 
 # %% ../../nbs/solutions/08_layers.ipynb #a4e52efb
 predict_gain = Prediction(
