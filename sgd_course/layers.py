@@ -6,7 +6,7 @@
 __all__ = ['RECIPES', 'RATES', 'bullseye', 'Widths', 'sweep_widths', 'simple_net', 'Recipe', 'follow', 'cross_entropy',
            'choose_rate', 'Rung', 'ladder', 'resnet_learner', 'first_losses', 'quick_net', 'warp', 'train_quickly']
 
-# %% ../nbs/08_layers.ipynb #bc601b4e
+# %% ../nbs/08_layers.ipynb #087c59ee
 import json
 import math
 from functools import cache
@@ -17,8 +17,8 @@ from typing import Callable, NamedTuple
 import torch
 from torch import nn
 
-from .classifier import BasicOptim, as_vectors, check_labels, holdout, linear1
-from .classifier import minibatches, mnist_loss, train
+from .classifier import BasicOptim, as_vectors, check_labels, holdout, minibatches
+from .classifier import mnist_loss, train
 from .data import default_device, threes_and_sevens
 
 # %% ../nbs/08_layers.ipynb #bb1fd7ff

@@ -204,13 +204,13 @@ predict_fence = Prediction(
      '3': 'A unit covers half of all directions, without those along its fold. Three cover all.',
      '30': 'That works, too, but fewer are enough.'})
 
-# %% ../../nbs/solutions/08_layers.ipynb #a4e52efb
+# %% ../../nbs/solutions/08_layers.ipynb #c4cb6920
 predict_gain = Prediction(
     'gain', 'The linear model gets 98.2 % right. And the network, with the same loss?',
     'about as many',
     {'97 % or less': 'It is no worse than the linear model.',
      'about as many': 'With this loss and this rate, thirty folds gain nothing.',
-     '99 %': 'It could. But the loss of lesson 06 does not let it.',
+     '99 %': 'It could, nearly, with a larger rate. At 0.1 its steps are too short.',
      'all of them': 'No model of this course does that.'})
 
 predict_pull = Prediction(
