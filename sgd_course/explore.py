@@ -245,9 +245,9 @@ def twin(self: Flipbook, ks=None):
                      f'<figcaption>{html.escape(self.caption(k))}</figcaption></figure>'
                      for k in (self.five() if ks is None else ks))
 
-# %% ../nbs/api/explore.ipynb #4d943e04
+# %% ../nbs/api/explore.ipynb #1f99a310
 MAX_PICTURES, MAX_BYTES = 1000, 24*2**20  # of one explorer; beyond, it draws on demand
-_HEAD_START = .1  # seconds in which the browser shows the first picture, and Python draws none
+_HEAD_START = .05  # seconds in which the browser shows the first picture, and Python draws none
 
 # %% ../nbs/api/explore.ipynb #5900da72
 class _Player:
@@ -294,13 +294,13 @@ def _put(self: _Player, k, picture):
         self._note = (f'{len(self._book)} positions are too many to draw them all beforehand: '
                       'Python draws each one when you stop there.')
 
-# %% ../nbs/api/explore.ipynb #1a50a858
+# %% ../nbs/api/explore.ipynb #423df573
 @patch
 async def _work(self: _Player):
     "Draw what is missing; two pictures are in the making."
     last = None
     while (k := self._next()) is not None or last:
-        await asyncio.sleep(.002)  # cells that wait come first
+        await asyncio.sleep(.001)  # cells that wait come first
         this = None
         if k is not None:
             self._drawing.add(k)

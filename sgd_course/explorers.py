@@ -96,18 +96,20 @@ def _steps_needed(self: DescentPicture, k, s):
         self.needed = steps_to_converge(self.far, target=self.bottom)
     return self.needed[k, s].item()
 
-# %% ../nbs/api/explorers.ipynb #a337e22e
+# %% ../nbs/api/explorers.ipynb #eab5583f
 @patch
 def _figure(self: DescentPicture, reach, steps):  # noqa: F811
     "What does not move, and what will, marked as animated. A layout by hand is twice as fast."
     ends = dict(min=self.bottom - reach, max=self.bottom + reach)
-    room = dict(left=.1, right=.98, top=.93, bottom=.4, wspace=.05)
-    self.fig, (curve, losses) = subplots(1, 2, figsize=(8, 4.3), sharey=True, shown=False,
+    room = dict(left=.1, right=.98, top=.93, bottom=.42, wspace=.05)
+    self.fig, (curve, losses) = subplots(1, 2, figsize=(7.4, 4), sharey=True, shown=False,
                                          layout=None, gridspec_kw=room)
     plot_function(self.f, 'w', 'loss', 'Where does it go?', ax=curve, **ends)
     low, high = curve.get_ylim()
     curve.set(xlim=tuple(ends.values()), ylim=(low, high))
     losses.set(title='The loss after each step', xlabel='step', xlim=(-.3, steps + .3))
+    for ax in (curve, losses): ax.locator_params(nbins=4)  # few letters
+    losses.yaxis.set_visible(False)
     dots = dict(color=RED, lw=1, ms=5, animated=True)
     self.walk, = curve.plot([], [], 'o-', alpha=.8, **dots)
     self.first, = curve.plot([], [], 'o', color=BLACK, ms=8, animated=True)
