@@ -23,27 +23,25 @@ from time import perf_counter
 from typing import NamedTuple
 from uuid import uuid4
 
-# %% ../nbs/10_many_machines.ipynb #bd16e736
+# %% ../nbs/10_many_machines.ipynb #b9e5f99e
 import torch
 import torch.distributed as dist
 from fastcore.script import call_parse
-from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data.distributed import DistributedSampler
 
 from .classifier import _check_epochs, as_vectors, validate
 from .data import threes_and_sevens
+from .layers import simple_net
 from .optimizers import Momentum
 
-# %% ../nbs/10_many_machines.ipynb #6195b5ed
+# %% ../nbs/10_many_machines.ipynb #895579d9
 def _network(hidden, seed):
-    "784 pixels, one hidden layer, one score; the same for the same seed. Raises `ValueError`."
-    if not (isinstance(hidden, int) and hidden > 0):
-        raise ValueError(f'hidden is {hidden!r}: expected a whole number, 1 or more.')
+    "`simple_net`, the same for the same seed."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return nn.Sequential(nn.Linear(28*28, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        return simple_net(hidden)
 
 # %% ../nbs/10_many_machines.ipynb #4ced9e39
 def ring_all_reduce(

@@ -45,13 +45,14 @@ def _figure_class():
         def __repr__(self): return f'<{self._alt()}>'
     return AltFigure
 
-# %% ../nbs/api/plot.ipynb #616efcd2
+# %% ../nbs/api/plot.ipynb #d5d98331
 def _png(fig):
     "PNG bytes of a figure with at most 256 colours, a third of the size of the full ones."
     from PIL import Image
     full, small = BytesIO(), BytesIO()
     fig.savefig(full, format='png', dpi=2*72, bbox_inches='tight', facecolor='white')
-    picture = Image.open(full).convert('RGB').quantize(256, dither=Image.Dither.NONE)
+    picture = Image.open(full).convert('RGB').quantize(
+        256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     picture.save(small, format='png', optimize=True)
     return small.getvalue()
 

@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from sgd_course.classifier import BasicOptim, as_vectors, init_params, linear1, minibatches, sweep, train
 from sgd_course.data import Digits, default_device, threes_and_sevens
+from sgd_course.layers import RECIPES, follow, quick_net, train_quickly
 from sgd_course.optimizers import SGD, Adam, Momentum, RMSProp, find_lr, sweep_with
 
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA here')),
@@ -84,3 +85,20 @@ def test_finding_a_rate(device, data):
         return find_lr(model, SGD(model.parameters(), 1.), data.train_x, data.train_y, generator=gen(), device=device,
                        high=1.)
     for a, b in zip(found('cpu'), found(device)): assert_close(b, a, **close)
+
+
+@on_each
+def test_following_a_recipe(device, data):
+    recipe = RECIPES['net + cross-entropy']._replace(epochs=2)
+    (here, _), (there, _) = (follow(recipe, 0, data, device=d) for d in ('cpu', device))
+    for a, b in zip(here.parameters(), there.parameters()): assert_close(b.detach().cpu(), a.detach(), **close)
+
+
+@on_each
+def test_training_quickly(device, data):
+    def trained(device):
+        torch.manual_seed(0)
+        model = train_quickly(quick_net().to(device), data.train_x[:512], data.train_y[:512], epochs=1,
+                              generator=gen(), device=device)
+        with torch.no_grad(): return model(data.valid_x[:100].to(device)).cpu()
+    assert_close(trained(device), trained('cpu'), rtol=0, atol=1e-3)  # scores, after batch norm
