@@ -98,7 +98,7 @@ def test_following_a_recipe(device, data):
 def test_training_quickly(device, data):
     def trained(device):
         torch.manual_seed(0)
-        model = train_quickly(quick_net().to(device), data.train_x[:512], data.train_y[:512], epochs=1,
+        model = train_quickly(quick_net().to(device), data.train_x[:1280], data.train_y[:1280], epochs=1,
                               generator=gen(), device=device)
         with torch.no_grad(): return model(data.valid_x[:100].to(device)).cpu()
     assert_close(trained(device), trained('cpu'), rtol=0, atol=1e-3)  # scores, after batch norm
