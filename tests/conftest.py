@@ -1,6 +1,7 @@
 "A copy of the tree, a wheel made from it, a new environment that has nothing but that wheel; a browser."
 import os
 import secrets
+import signal
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,10 @@ def pytest_collection_modifyitems(items):
         if 'browser' in item.fixturenames: item.add_marker('browser')
         if item.path.stem in ('test_explore', 'test_explorers', 'test_draw', 'test_check'):
             item.add_marker('widget')
+
+
+# a shell ignores Ctrl-C for what it runs in the background, and we would inherit that
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN: signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope='session')
