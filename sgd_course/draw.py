@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['check_strokes', 'ink', 'centre_of_mass', 'as_mnist', 'find_layout', 'Answer', 'explain', 'Reader', 'draw_digit']
 
-# %% ../nbs/api/draw.ipynb #48d9578f
+# %% ../nbs/api/draw.ipynb #719321ec
 import html
 import math
 from contextlib import contextmanager
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ import torch
 from fastcore.basics import patch
 
 from .data import threes_and_sevens
+from .explore import _file, _page_script
 from .plot import in_jupyter
 
 # %% ../nbs/api/draw.ipynb #f571a409
@@ -367,9 +367,7 @@ def _look(self: _Sheet):
 @patch
 def __repr__(self: _Sheet): return f'<Sheet: {self._answer.get("words", "empty")}>'
 
-# %% ../nbs/api/draw.ipynb #bfde79bd
-def _file(name): return (files('sgd_course')/name).read_text(encoding='utf-8')
-
+# %% ../nbs/api/draw.ipynb #8d24be93
 @patch
 def _repr_mimebundle_(self: _Sheet, **kwargs):
     twin = self._reader.twin()
@@ -381,10 +379,10 @@ def _repr_mimebundle_(self: _Sheet, **kwargs):
 @patch
 def _ipython_display_(self: _Sheet, **kwargs):
     if not in_jupyter(): raise NotImplementedError  # IPython then takes _repr_mimebundle_
-    from IPython.display import HTML, display
+    from IPython.display import display
     data, meta = self._repr_mimebundle_()
     display(data, metadata=meta, raw=True)
-    display(HTML(f'<script>{_file("page.js")}</script>'))
+    display(_page_script(), raw=True)
 
 # %% ../nbs/api/draw.ipynb #74aa304c
 @cache

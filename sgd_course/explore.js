@@ -1,6 +1,7 @@
 // A flipbook: a native slider picks one of the pictures that Python drew, without a kernel.
 // From Python: _names, _values and _texts (a list a slider), _start (where Reset goes), _note, and
-// pictures {png, alt, width} or {error}: _f0, _f1, ... (last slider fastest), and _now {k, ...}.
+// pictures {png, alt, width, words, rows} or {error}: _f0, _f1, ... (last slider fastest), and _now
+// {k, ...}.
 
 const SEND_EVERY = 100;   // ms: at most ten updates a second go to the kernel
 const RUN = 6000;         // ms that Play takes from one end to the other ...
@@ -64,13 +65,14 @@ function render({ model, el }) {
   };
 
   const image = make("img", { decoding: "sync", draggable: false });
+  const words = make("div", { className: "sgd-words" }), table = make("table");
   const error = make("pre", { hidden: true });
   const value = make("strong"), note = make("span"), warning = make("div");
   const reset = control("button", { type: "button", textContent: "Reset" });
   const rows = names.map((name, a) => row(a));
   el.classList.add("sgd-explore");
   const status = make("div", { className: "sgd-status" }, value, " ", note, reset);
-  el.append(...rows.map(r => r.element), status, warning, image, error);
+  el.append(...rows.map(r => r.element), status, warning, image, words, table, error);
 
   function row(a) {
     const range = control("input", { type: "range", min: 0, max: sizes[a] - 1, step: 1 });
@@ -127,6 +129,9 @@ function render({ model, el }) {
     error.textContent = p?.error ?? "";
     if (p?.url && image.src !== p.url)
       Object.assign(image, { src: p.url, alt: p.alt, width: p.width });
+    words.textContent = p?.words ?? "";
+    table.replaceChildren(...(p?.rows ?? []).map((cells, i) => make("tr", {}, ...cells.map(cell =>
+      make(i ? "td" : "th", { textContent: cell, ...(i ? {} : { scope: "col" }) })))));
     image.classList.toggle("sgd-waiting", k !== want);
     value.textContent = say(want);
     warning.textContent = model.get("_note");

@@ -116,9 +116,9 @@ def _paint(fig):
     for artist in moving: artist.draw(canvas.get_renderer())
     return canvas
 
-# %% ../nbs/api/explore.ipynb #03af230e
+# %% ../nbs/api/explore.ipynb #06eb94ab
 def _dots(draw, values):
-    "The dots of one picture, (height, width, 4), and its alternative text."
+    "The dots of one picture, (height, width, 4), and what it says."
     import numpy as np
     with _pyplot_alone() as plt:
         fig = _figure(draw(**values), plt)
@@ -126,27 +126,30 @@ def _dots(draw, values):
         try:
             fig.set_dpi(2*72)
             fig.stale = stale  # the dots alone are no change
-            return np.array(_paint(fig).buffer_rgba()), _alt(fig)
+            return np.array(_paint(fig).buffer_rgba()), _said(fig)
         finally:
             fig.set_dpi(dpi)
             fig.set_canvas(canvas)
             fig.stale = False
 
-# %% ../nbs/api/explore.ipynb #a21b02e0
-def _alt(fig):
-    "What a figure says about itself, else its titles and labels."
-    text = getattr(fig, 'alt_text', None)
+# %% ../nbs/api/explore.ipynb #d0ae603a
+def _said(fig):
+    "A figure's alternative text, and the sentence and the table below it, if it has them."
     one = lambda a: ' '.join(filter(None, [a.get_title(), a.get_ylabel(), a.get_xlabel()]))
-    return text or '; '.join(filter(None, map(one, fig.axes))) or 'A figure without title'
+    alt = getattr(fig, 'alt_text', None) or '; '.join(filter(None, map(one, fig.axes)))
+    said = dict(alt=alt or 'A figure without title')
+    if getattr(fig, 'words', None): said['words'] = str(fig.words)
+    if getattr(fig, 'rows', None): said['rows'] = [list(map(str, row)) for row in fig.rows]
+    return said
 
-# %% ../nbs/api/explore.ipynb #9626f36e
-def _picture(dots, alt):
-    "What the browser needs of a picture: PNG, text, and width in pixels of the page."
+# %% ../nbs/api/explore.ipynb #d337249b
+def _picture(dots, said):
+    "What the browser needs of a picture: PNG, width in pixels of the page, and texts."
     from PIL import Image
     out = BytesIO()
     rgb = Image.fromarray(dots).convert('RGB')
     rgb.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, 'PNG')
-    return dict(png=out.getvalue(), alt=alt, width=dots.shape[1]//2)
+    return dict(png=out.getvalue(), width=dots.shape[1]//2, **said)
 
 def _failure(e):
     "What the browser shows in place of a picture that could not be drawn."
@@ -224,7 +227,14 @@ def five(self: Flipbook, k=0):
     places = dict.fromkeys(round(q*(len(values) - 1)/4) for q in range(5))
     return [self.number(**self.at(k) | {self.names[0]: values[i]}) for i in places]
 
-# %% ../nbs/api/explore.ipynb #d0bc9d3c
+# %% ../nbs/api/explore.ipynb #4dc913ea
+def _table(rows):
+    "HTML of a table; the first row is its head."
+    if not rows: return ''
+    def line(row, tag): return ''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)
+    return '<table>' + ''.join(f'<tr>{line(row, "td" if i else "th")}</tr>'
+                               for i, row in enumerate(rows)) + '</table>'
+
 @patch
 def picture(self: Flipbook, k):
     "The picture at position number `k`, drawn if it was not; of an error, its text."
@@ -240,7 +250,8 @@ def twin(self: Flipbook, ks=None):
         p = self.picture(k)
         if 'error' in p: return f'<pre>{html.escape(p["error"])}</pre>'
         return (f'<img alt="{html.escape(p["alt"])}" width="{p["width"]}" style="max-width:100%" '
-                f'src="data:image/png;base64,{base64.b64encode(p["png"]).decode()}">')
+                f'src="data:image/png;base64,{base64.b64encode(p["png"]).decode()}">'
+                f'<div>{html.escape(p.get("words", ""))}</div>{_table(p.get("rows", []))}')
     return '\n'.join(f'<figure style="display:inline-block;margin:4px">{one(k)}'
                      f'<figcaption>{html.escape(self.caption(k))}</figcaption></figure>'
                      for k in (self.five() if ks is None else ks))
@@ -340,8 +351,12 @@ def _renew(self: _Player):
     for handle in self._handles: handle.update(data, metadata=meta, raw=True)
     self._handles = []
 
-# %% ../nbs/api/explore.ipynb #cb6ad4ff
+# %% ../nbs/api/explore.ipynb #03d24aad
 def _file(name): return (files('sgd_course')/name).read_text(encoding='utf-8')
+
+def _page_script():
+    "An output that nobody sees. As HTML, JupyterLab would load MathJax for it."
+    return {'application/javascript': _file('page.js'), 'text/plain': ''}
 
 @patch
 def _repr_mimebundle_(self: _Player, **kwargs):
@@ -352,17 +367,17 @@ def _repr_mimebundle_(self: _Player, **kwargs):
     ready = [k for k in self._five() if k in self._book.done]
     return dict(data, **{'text/html': self._book.twin(ready)}), meta
 
-# %% ../nbs/api/explore.ipynb #062bf999
+# %% ../nbs/api/explore.ipynb #f6e7f620
 @patch
 def _ipython_display_(self: _Player, **kwargs):
     if not in_jupyter(): raise NotImplementedError  # IPython then takes _repr_mimebundle_
-    from IPython.display import HTML, display
+    from IPython.display import display
     if self._began is None:
         self._began = self._here()
         self._start = list(self._book.split(self._began))
     data, meta = self._repr_mimebundle_()
     self._handles.append(display(data, metadata=meta, raw=True, display_id=True))
-    display(HTML(f'<script>{_file("page.js")}</script>'))
+    display(_page_script(), raw=True)
     self._loop.call_later(_HEAD_START, self._go_on)
 
 # %% ../nbs/api/explore.ipynb #dfc7e2f7
@@ -407,13 +422,14 @@ def _explorer_class():
 
 if 'ipykernel' in sys.modules: _explorer_class()  # with the imports, not in the first call
 
-# %% ../nbs/api/explore.ipynb #415cc11e
+# %% ../nbs/api/explore.ipynb #e61f227b
 def explore(
     draw, /,    # function that draws one matplotlib figure for keyword arguments
     **sliders   # one or two: name of an argument = sequence of numbers or strings
 ):              # widget; its values are traits with the names of the sliders
     """Sliders that choose among pictures that `draw` drew, with no Python in between.
 
+    The figure may have attributes `alt_text`, and `words` and `rows` of a table to stand below it.
     Raises `TypeError` or `ValueError` for wrong positions, and what `draw` raises at the first.
     """
     book = Flipbook(draw, **sliders)

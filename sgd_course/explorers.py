@@ -6,9 +6,8 @@
 __all__ = ['SlopePicture', 'explore_slope', 'DescentPicture', 'explore_descent', 'FitPicture', 'explore_fit', 'SweepPicture',
            'explore_sweep', 'MomentumPicture', 'explore_momentum', 'FoldsPicture', 'explore_folds']
 
-# %% ../nbs/api/explorers.ipynb #f1d4a3ea
+# %% ../nbs/api/explorers.ipynb #a30bfb2d
 import math
-from functools import partial
 
 import torch
 from fastcore.basics import patch
@@ -64,7 +63,7 @@ def explore_slope(
     "Slide a nudge and a place: rise, run, slope, and tangent. Raises as `slope` and `explore` do."
     return explore(SlopePicture(f, min, max), nudge=nudges, x=xs)
 
-# %% ../nbs/api/explorers.ipynb #60e102d4
+# %% ../nbs/api/explorers.ipynb #49f6cc0a
 class DescentPicture:
     "Pictures of walks with every rate from every start, on one figure that is kept."
     def __init__(self, f, lrs, starts, steps=10, bottom=0.):
@@ -74,7 +73,7 @@ class DescentPicture:
         x = check_point(torch.tensor(self.starts, dtype=torch.float64))
         self.paths, self.grads = _walks(f, x.expand(len(rates), -1), rates, steps)
         self.far, self.needed = self.paths, steps_to_converge(self.paths, target=bottom)
-        self._figure(1.3*(x - bottom).abs().max().item(), steps)
+        self.reach, self.steps, self.fig = 1.3*(x - bottom).abs().max().item(), steps, None
 
 # %% ../nbs/api/explorers.ipynb #368da4b6
 def _walks(f, w, lr, steps):
@@ -96,61 +95,43 @@ def _steps_needed(self: DescentPicture, k, s):
         self.needed = steps_to_converge(self.far, target=self.bottom)
     return self.needed[k, s].item()
 
-# %% ../nbs/api/explorers.ipynb #eab5583f
+# %% ../nbs/api/explorers.ipynb #216ef177
 @patch
-def _figure(self: DescentPicture, reach, steps):  # noqa: F811
+def _figure(self: DescentPicture):  # noqa: F811
     "What does not move, and what will, marked as animated. A layout by hand is twice as fast."
-    ends = dict(min=self.bottom - reach, max=self.bottom + reach)
-    room = dict(left=.1, right=.98, top=.93, bottom=.42, wspace=.05)
-    self.fig, (curve, losses) = subplots(1, 2, figsize=(7.4, 4), sharey=True, shown=False,
+    ends = dict(min=self.bottom - self.reach, max=self.bottom + self.reach)
+    room = dict(left=.1, right=.98, top=.9, bottom=.18, wspace=.05)
+    self.fig, (curve, losses) = subplots(1, 2, figsize=(7.4, 2.8), sharey=True, shown=False,
                                          layout=None, gridspec_kw=room)
     plot_function(self.f, 'w', 'loss', 'Where does it go?', ax=curve, **ends)
     low, high = curve.get_ylim()
     curve.set(xlim=tuple(ends.values()), ylim=(low, high))
-    losses.set(title='The loss after each step', xlabel='step', xlim=(-.3, steps + .3))
+    losses.set(title='The loss after each step', xlabel='step', xlim=(-.3, self.steps + .3))
     for ax in (curve, losses): ax.locator_params(nbins=4)  # few letters
     losses.yaxis.set_visible(False)
     dots = dict(color=RED, lw=1, ms=5, animated=True)
     self.walk, = curve.plot([], [], 'o-', alpha=.8, **dots)
     self.first, = curve.plot([], [], 'o', color=BLACK, ms=8, animated=True)
     self.loss, = losses.plot([], [], 'o-', **dots)
-    self._table(min(3, steps))
 
-# %% ../nbs/api/explorers.ipynb #1cfb0645
-@patch
-def _table(self: DescentPicture, rows):
-    "What the pictures say, in numbers. Letters cost most of the time, so few of them change."
-    text, moving = partial(self.fig.text, va='top'), dict(weight='bold', animated=True)
-    self.kind = text(.1, .265, '', **moving)
-    text(.32, .265, 'Steps until it is within 0.001 of the bottom:')
-    self.count = text(.74, .265, '', **moving)
-    def column(i, name, numbers='', **kwargs):
-        text(.13 + .19*i, .19, name, ha='right', color='0.4')
-        return text(.13 + .19*i, .14, numbers, ha='right', linespacing=1.3, **kwargs)
-    column(0, 'step', '\n'.join(map(str, range(rows))))
-    self.cells = [column(i, name, animated=True) for i, name in enumerate(
-        ('w', 'gradient', 'lr x gradient', 'new w'), 1)]
-
-# %% ../nbs/api/explorers.ipynb #318716cd
+# %% ../nbs/api/explorers.ipynb #e9bb822e
 @patch
 def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
     "The figure for one rate and one start."
     k, s = self.lrs.index(lr), 0 if start is None else self.starts.index(start)
     path, grad, needed = self.paths[:, k, s], self.grads[:, k, s], self._steps_needed(k, s)
-    kind = observed_regime(path, self.bottom)
-    self.kind.set_text(f'It {kind}.')
-    self.count.set_text('over 1000' if math.isinf(needed) else f'{needed:.0f}')
     loss = self.f(path)
+    if self.fig is None: self._figure()  # not before: the browser gets ready meanwhile
     self.walk.set_data(path, loss)
     self.first.set_data(path[:1], loss[:1])
     self.loss.set_data(range(len(path)), loss)
-    for cell, values in zip(self.cells, (path, grad, lr*grad, path[1:])):
-        cell.set_text('\n'.join(f'{v:.4g}' for v in values[:min(3, len(grad))]))
-    self.fig.alt_text = (f'Learning rate {lr:g} from {path[0]:g}: {self.kind.get_text()} Steps '
-                         f'until it is within 0.001 of the bottom: {self.count.get_text()}.')
-    if len(grad):
-        self.fig.alt_text += (f' The first step: w {path[0]:.4g}, gradient {grad[0]:.4g}, '
-                              f'new w {path[1]:.4g}')
+    self.fig.alt_text = (f'Learning rate {lr:g}: the walk from {path[0]:g} on the curve, and its '
+                         f'loss, from {loss[0]:.4g} to {loss[-1]:.4g} in {len(grad)} steps')
+    self.fig.words = (f'It {observed_regime(path, self.bottom)}. Steps until it is within 0.001 of '
+                      f'the bottom: {"over 1000" if math.isinf(needed) else int(needed)}.')
+    self.fig.rows = [['step', 'w', 'gradient', 'lr × gradient', 'new w']]
+    for i, numbers in enumerate(zip(path, grad, lr*grad, path[1:])):
+        if i < 5: self.fig.rows.append([i] + [f'{v:.4g}' for v in numbers])
     return self.fig
 
 # %% ../nbs/api/explorers.ipynb #ca8b3d1d

@@ -135,6 +135,16 @@ def test_twin_without_kernel():
     assert data == explore(line, x=range(61))._repr_mimebundle_()[0], 'the same each time'
 
 
+def test_words_and_table_below():
+    def squared(x):
+        line(x)
+        plt.gcf().words, plt.gcf().rows = f'{x} < 3', [['x', 'x**2'], [x, x**2]]
+    page = explore(squared, x=[1, 2])._repr_mimebundle_()[0]['text/html']
+    for x in (1, 2):
+        assert (f'<div>{x} &lt; 3</div><table><tr><th>x</th><th>x**2</th></tr>'
+                f'<tr><td>{x}</td><td>{x**2}</td></tr></table><figcaption>x = {x}<') in page
+
+
 def test_kernel_draws_each_position_once(monkeypatch):
     def move(e): e.x = 13
     e = drawn_in_kernel(monkeypatch, line, move, x=range(21))

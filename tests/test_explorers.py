@@ -1,4 +1,5 @@
 "Every explorer of the lessons, as a learner uses it, in a real JupyterLab."
+import ast
 import json
 import re
 
@@ -30,8 +31,9 @@ def call(lesson):
 def book(request, open_book):
     setup = ('import hashlib, json\nimport torch\nfrom sgd_course.all import *\n'
              'from sgd_course.explore import _dots, _picture\n'
-             'def now():\n    here = e._book.at(e._here())\n'
-             '    return hashlib.sha256(_picture(*_dots(e._book.draw, here))["png"]).hexdigest()\n')
+             'def now():\n    return _picture(*_dots(e._book.draw, e._book.at(e._here())))\n'
+             'def dots(): return hashlib.sha256(now()["png"]).hexdigest()\n'
+             'def words(): p = now(); return [p.get("words", ""), *sum(p.get("rows", []), [])]\n')
     book = open_book(setup + LESSONS[request.param][1], call(request.param))
     book.run_all()
     return book
@@ -49,7 +51,9 @@ def test_slide(book):
         values = [sliders.nth(a).get_attribute('aria-valuetext') for a in range(2)]
         book.until('[e._book.texts[a][i] for a, i in enumerate(e._book.split(e._here()))]', repr(values))
         expect(e.locator('img')).not_to_have_class('sgd-waiting', timeout=30_000)
-        assert shown(e) == book.ask('now()').strip("'")
+        assert shown(e) == book.ask('dots()').strip("'")
+        texts = e.locator('.sgd-words, th, td').all_text_contents()
+        assert texts == ast.literal_eval(book.ask('words()'))
     same()
     for a in range(2):
         slider = sliders.nth(a)
@@ -81,7 +85,7 @@ def test_exported_with_widget_state(book, browser, lab, tmp_path):
     book.until('e._handles', '[]')                            # and the twin
     texts = json.loads(book.ask('json.dumps(e._texts)').strip("'"))
     book.ask('[setattr(e, n, v[1]) for n, v in zip(e._book.names, e._book.values)]')
-    picture = book.ask('now()').strip("'")
+    picture = book.ask('dots()').strip("'")
     book.page.wait_for_timeout(1000)
     book.command('docmanager:save')
     page = exported(book.path, tmp_path, browser, lab)
