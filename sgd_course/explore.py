@@ -227,13 +227,13 @@ def five(self: Flipbook, k=0):
     places = dict.fromkeys(round(q*(len(values) - 1)/4) for q in range(5))
     return [self.number(**self.at(k) | {self.names[0]: values[i]}) for i in places]
 
-# %% ../nbs/api/explore.ipynb #4dc913ea
-def _table(rows):
-    "HTML of a table; the first row is its head."
-    if not rows: return ''
+# %% ../nbs/api/explore.ipynb #3aa331f6
+def _below(words='', rows=(), **picture):
+    "HTML of the texts below a picture; the first row is the head of the table."
     def line(row, tag): return ''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)
-    return '<table>' + ''.join(f'<tr>{line(row, "td" if i else "th")}</tr>'
-                               for i, row in enumerate(rows)) + '</table>'
+    lines = [f'<tr>{line(row, "td" if i else "th")}</tr>' for i, row in enumerate(rows)]
+    return (words and f'<div>{html.escape(words)}</div>') + (
+        f'<table>{"".join(lines)}</table>' if rows else '')
 
 @patch
 def picture(self: Flipbook, k):
@@ -250,10 +250,10 @@ def twin(self: Flipbook, ks=None):
         p = self.picture(k)
         if 'error' in p: return f'<pre>{html.escape(p["error"])}</pre>'
         return (f'<img alt="{html.escape(p["alt"])}" width="{p["width"]}" style="max-width:100%" '
-                f'src="data:image/png;base64,{base64.b64encode(p["png"]).decode()}">'
-                f'<div>{html.escape(p.get("words", ""))}</div>{_table(p.get("rows", []))}')
+                f'src="data:image/png;base64,{base64.b64encode(p["png"]).decode()}">')
     return '\n'.join(f'<figure style="display:inline-block;margin:4px">{one(k)}'
-                     f'<figcaption>{html.escape(self.caption(k))}</figcaption></figure>'
+                     f'<figcaption>{html.escape(self.caption(k))}{_below(**self.picture(k))}'
+                     '</figcaption></figure>'
                      for k in (self.five() if ks is None else ks))
 
 # %% ../nbs/api/explore.ipynb #1f99a310
