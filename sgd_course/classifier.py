@@ -75,7 +75,14 @@ def _distances(preds, targets):
     "How far the sigmoid of each score is from its label, 0 to 1."
     return (preds.sigmoid() - targets).abs()
 
-# %% ../nbs/06_threes_and_sevens.ipynb #8b05f08c
+# %% ../nbs/06_threes_and_sevens.ipynb #f8cb23f2
+def _check_targets(predictions, targets):
+    if predictions.shape != targets.shape:
+        raise ValueError(f'predictions have shape {tuple(predictions.shape)}, '
+                         f'targets {tuple(targets.shape)}: expected the same shape.')
+    check_labels(targets)
+
+# %% ../nbs/06_threes_and_sevens.ipynb #16c8b37f
 def mnist_loss(
     predictions: torch.Tensor,  # scores of any size
     targets: torch.Tensor,      # labels 0 or 1, in the same shape
@@ -84,10 +91,7 @@ def mnist_loss(
 
     Raises `ValueError` unless the shapes are the same and not empty, and all labels 0 or 1.
     """
-    if predictions.shape != targets.shape:
-        raise ValueError(f'predictions have shape {tuple(predictions.shape)}, '
-                         f'targets {tuple(targets.shape)}: expected the same shape.')
-    check_labels(targets)
+    _check_targets(predictions, targets)
     return _distances(predictions, targets).mean()
 
 # %% ../nbs/06_threes_and_sevens.ipynb #fbd46eab

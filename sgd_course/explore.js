@@ -117,6 +117,19 @@ function render({ model, el }) {
     return { element, range, number, stop };
   }
 
+  // the cells stay, unless there are more or fewer of them, since a new table takes 3 ms
+  let cells = [], shape = "";
+  function fill(rows) {
+    if (shape !== (shape = String(rows.map(r => r.length)))) {
+      table.replaceChildren(...rows.map((r, i) => make("tr", {}, ...r.map(
+        () => i ? make("td") : make("th", { scope: "col" })))));
+      cells = [...table.querySelectorAll("th, td")];
+    }
+    rows.flat().forEach((text, i) => {
+      if (cells[i].textContent !== text) cells[i].textContent = text;
+    });
+  }
+
   function show() {
     const want = index(at), k = pictures.has(want) ? want : nearest(at), p = pictures.get(k);
     rows.forEach(({ range, number }, a) => {
@@ -130,8 +143,7 @@ function render({ model, el }) {
     if (p?.url && image.src !== p.url)
       Object.assign(image, { src: p.url, alt: p.alt, width: p.width });
     words.textContent = p?.words ?? "";
-    table.replaceChildren(...(p?.rows ?? []).map((cells, i) => make("tr", {}, ...cells.map(cell =>
-      make(i ? "td" : "th", { textContent: cell, ...(i ? {} : { scope: "col" }) })))));
+    fill(p?.rows ?? []);
     image.classList.toggle("sgd-waiting", k !== want);
     value.textContent = say(want);
     warning.textContent = model.get("_note");

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['check_positions', 'Flipbook', 'explore']
 
-# %% ../nbs/api/explore.ipynb #faa12ff1
+# %% ../nbs/api/explore.ipynb #33af47a0
 import asyncio
 import base64
 import html
@@ -16,11 +16,10 @@ import traceback
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from io import BytesIO
 
 from fastcore.basics import patch
 
-from .plot import in_jupyter
+from .plot import _palette_png, in_jupyter
 
 # %% ../nbs/api/explore.ipynb #304536fa
 _EXAMPLE = 'such as [0.01, 0.1, 1] or ["linear", "net"]'
@@ -142,14 +141,11 @@ def _said(fig):
     if getattr(fig, 'rows', None): said['rows'] = [list(map(str, row)) for row in fig.rows]
     return said
 
-# %% ../nbs/api/explore.ipynb #d337249b
+# %% ../nbs/api/explore.ipynb #9d1b3d1d
 def _picture(dots, said):
     "What the browser needs of a picture: PNG, width in pixels of the page, and texts."
     from PIL import Image
-    out = BytesIO()
-    rgb = Image.fromarray(dots).convert('RGB')
-    rgb.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, 'PNG')
-    return dict(png=out.getvalue(), width=dots.shape[1]//2, **said)
+    return dict(png=_palette_png(Image.fromarray(dots)), width=dots.shape[1]//2, **said)
 
 def _failure(e):
     "What the browser shows in place of a picture that could not be drawn."

@@ -6,7 +6,7 @@
 __all__ = ['RECIPES', 'RATES', 'bullseye', 'Widths', 'sweep_widths', 'simple_net', 'Recipe', 'follow', 'cross_entropy',
            'choose_rate', 'Rung', 'ladder', 'resnet_learner', 'first_losses', 'quick_net', 'warp', 'train_quickly']
 
-# %% ../nbs/08_layers.ipynb #087c59ee
+# %% ../nbs/08_layers.ipynb #06ddc863
 import json
 import math
 from functools import cache
@@ -17,8 +17,8 @@ from typing import Callable, NamedTuple
 import torch
 from torch import nn
 
-from .classifier import BasicOptim, as_vectors, check_labels, holdout, minibatches
-from .classifier import mnist_loss, train
+from .classifier import BasicOptim, _check_lengths, _check_targets, as_vectors, holdout
+from .classifier import minibatches, mnist_loss, train
 from .data import default_device, threes_and_sevens
 
 # %% ../nbs/08_layers.ipynb #bb1fd7ff
@@ -118,7 +118,7 @@ def follow(
                     generator=g, progress=False, loss_func=recipe.loss_func)
     return model, history
 
-# %% ../nbs/08_layers.ipynb #3103e086
+# %% ../nbs/08_layers.ipynb #726d241f
 def cross_entropy(
     predictions: torch.Tensor,  # scores of any size
     targets: torch.Tensor,      # labels 0 or 1, in the same shape
@@ -127,10 +127,7 @@ def cross_entropy(
 
     Raises `ValueError` unless the shapes are the same and not empty, and all labels 0 or 1.
     """
-    if predictions.shape != targets.shape:
-        raise ValueError(f'predictions have shape {tuple(predictions.shape)}, '
-                         f'targets {tuple(targets.shape)}: expected the same shape.')
-    check_labels(targets)
+    _check_targets(predictions, targets)
     return nn.functional.softplus((1 - 2*targets)*predictions).mean()
 
 # %% ../nbs/08_layers.ipynb #cb709ba2
@@ -239,14 +236,14 @@ def quick_net(
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32*3*3, 1))
     return model.to(memory_format=torch.channels_last)  # the order that convolutions are fast in
 
-# %% ../nbs/08_layers.ipynb #befb2f2e
+# %% ../nbs/08_layers.ipynb #ccc4b25b
 @cache
 def _moves():
     "How far each of 19 numbers moves each pixel, (19, 784): 3 by straight lines, 16 by bumps."
     place = (2*torch.arange(28) + 1)/28 - 1  # from -1 to 1 across the picture
     y, x = torch.meshgrid(place, place, indexing='ij')
     bumps = nn.functional.interpolate(torch.eye(16).view(16, 1, 4, 4), size=28, mode='bicubic',
-                          align_corners=True)
+                                      align_corners=True)
     return torch.cat([torch.stack([x, y, torch.ones(28, 28)]), bumps[:, 0]]).flatten(1)
 
 # %% ../nbs/08_layers.ipynb #13d7dba7
@@ -261,7 +258,7 @@ def warp(
     grid = grid.view(n, 2, 28, 28).permute(0, 2, 3, 1)
     return nn.functional.grid_sample(xb.view(n, 1, 28, 28), grid, align_corners=False).flatten(1)
 
-# %% ../nbs/08_layers.ipynb #a71e332e
+# %% ../nbs/08_layers.ipynb #505e3566
 def train_quickly(
     model,           # such as `quick_net()`
     x, y,            # (n, 784) images and (n, 1) labels, on the CPU
@@ -271,10 +268,18 @@ def train_quickly(
     generator=None,  # `torch.Generator` of order and warps
     device=None,     # where the model is; `None`: on the CPU
 ) -> nn.Module:      # the same model, ready to be used
-    "Momentum and one cycle of the rate, on images that are warped anew in each epoch."
+    """Momentum and one cycle of the rate, on images that are warped anew in each epoch.
+
+    Raises `ValueError` unless x and y fit, and for less than 5 steps, too few for a cycle.
+    """
+    _check_lengths(x, y)
+    steps = epochs*math.ceil(len(x)/bs)
+    if steps < 5:
+        raise ValueError(f'{epochs} epochs of {len(x)} images, {bs} in a batch, are {steps} steps: '
+                         'expected at least 5, for the rate to go up and down.')
     opt = torch.optim.SGD(model.parameters(), lr, momentum=.9, nesterov=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        opt, lr, epochs*math.ceil(len(x)/bs), pct_start=.25, cycle_momentum=False)
+        opt, lr, steps, pct_start=.25, cycle_momentum=False)
     model.train()  # batch norm: use the mean and spread of the batch
     for epoch in range(epochs):
         for i in minibatches(len(x), bs, generator=generator):

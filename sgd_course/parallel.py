@@ -23,17 +23,16 @@ from time import perf_counter
 from typing import NamedTuple
 from uuid import uuid4
 
-# %% ../nbs/10_many_machines.ipynb #b9e5f99e
+# %% ../nbs/10_many_machines.ipynb #4f53773c
 import torch
 import torch.distributed as dist
 from fastcore.script import call_parse
-from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data.distributed import DistributedSampler
 
 from .classifier import _check_epochs, as_vectors, validate
 from .data import threes_and_sevens
-from .layers import simple_net
+from .layers import cross_entropy, simple_net
 from .optimizers import Momentum
 
 # %% ../nbs/10_many_machines.ipynb #895579d9

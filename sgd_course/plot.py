@@ -45,16 +45,20 @@ def _figure_class():
         def __repr__(self): return f'<{self._alt()}>'
     return AltFigure
 
-# %% ../nbs/api/plot.ipynb #d5d98331
+# %% ../nbs/api/plot.ipynb #768988bb
 def _png(fig):
     "PNG bytes of a figure with at most 256 colours, a third of the size of the full ones."
     from PIL import Image
-    full, small = BytesIO(), BytesIO()
+    full = BytesIO()
     fig.savefig(full, format='png', dpi=2*72, bbox_inches='tight', facecolor='white')
-    picture = Image.open(full).convert('RGB').quantize(
-        256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    picture.save(small, format='png', optimize=True)
-    return small.getvalue()
+    return _palette_png(Image.open(full), optimize=True)
+
+def _palette_png(image, **kwargs):
+    "PNG bytes of an image with at most 256 colours; `kwargs` as for PIL's `save`."
+    from PIL.Image import Dither, Quantize
+    out, rgb = BytesIO(), image.convert('RGB')
+    rgb.quantize(256, method=Quantize.FASTOCTREE, dither=Dither.NONE).save(out, 'PNG', **kwargs)
+    return out.getvalue()
 
 # %% ../nbs/api/plot.ipynb #f05b5f58
 def subplots(
@@ -279,15 +283,20 @@ def gv(
     words = ', '.join(f'{a} to {b}' + (f' ({t})' if t else '') for a, b, t in edges)
     return _draw_graph(edges, title=title, alt=alt or f'Boxes joined by arrows: {words}')
 
-# %% ../nbs/api/plot.ipynb #93055866
+# %% ../nbs/api/plot.ipynb #9e358db7
 def draw_steps(
     title='Gradient descent in seven steps',  # above the picture
-):  # the axes
+    marked=(),  # numbers of boxes to be yellow
+):              # the axes
     "Draw initialise, predict, loss, gradient, step, repeat, stop."
-    return gv('1 initialise->2 predict->3 loss->4 gradient->5 step->7 stop;'
-              '5 step->2 predict[label=6 repeat]', title,
-              alt='In a row: 1 initialise, 2 predict, 3 loss, 4 gradient, 5 step, 7 stop; '
-                  'an arrow named 6 repeat goes from 5 step back to 2 predict')
+    yellow = f'; yellow: {", ".join(map(str, marked))}' if marked else ''
+    ax = gv('1 initialise->2 predict->3 loss->4 gradient->5 step->7 stop;'
+            '5 step->2 predict[label=6 repeat]', title,
+            alt='In a row: 1 initialise, 2 predict, 3 loss, 4 gradient, 5 step, 7 stop; '
+                f'an arrow named 6 repeat goes from 5 step back to 2 predict{yellow}')
+    for t in ax.texts:
+        if t.get_text()[:1] in map(str, marked): t.get_bbox_patch().set_facecolor(YELLOW)
+    return ax
 
 # %% ../nbs/api/plot.ipynb #8fedf4f2
 def draw_autograd(

@@ -1,8 +1,8 @@
 "A copy of the tree, a wheel made from it, a new environment that has nothing but that wheel; a browser."
 import os
 import secrets
-import signal
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig

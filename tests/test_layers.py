@@ -14,7 +14,7 @@ from sgd_course.classifier import BasicOptim, as_vectors, holdout, train_epoch
 from sgd_course.data import threes_and_sevens
 from sgd_course.explorers import FoldsPicture
 from sgd_course.layers import (LADDER, RECIPES, Recipe, bullseye, choose_rate, cross_entropy, follow, ladder,
-                               plane_scores, simple_net, sweep_widths)
+                               plane_scores, simple_net, sweep_widths, train_quickly)
 
 entropy = nn.functional.binary_cross_entropy_with_logits
 
@@ -40,6 +40,13 @@ def test_cross_entropy_refuses(scores, labels, said):
 @pytest.mark.parametrize('hidden', [0, -1, 1.5, True, '30', None])
 def test_simple_net_refuses(hidden):
     with pytest.raises(ValueError, match='whole number, 1 or more'): simple_net(hidden)
+
+
+@pytest.mark.parametrize('images, labels, epochs, said', [
+    (4, 3, 5, '4 images and 3 labels'), (4, 4, 2, 'are 4 steps'), (4, 4, 0, 'are 0 steps'), (0, 0, 7, 'are 0 steps')])
+def test_train_quickly_refuses(images, labels, epochs, said):
+    with pytest.raises(ValueError, match=said):
+        train_quickly(simple_net(), torch.zeros(images, 784), torch.zeros(labels, 1), epochs, bs=2)
 
 
 def test_networks_side_by_side_are_as_alone():
