@@ -492,6 +492,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                 'sgd_course/exercises/optimizers.py')},
             'sgd_course.exercises.parallel': { 'sgd_course.exercises.parallel._all_of_it': ( 'solutions/many_machines.html#_all_of_it',
                                                                                              'sgd_course/exercises/parallel.py'),
+                                               'sgd_course.exercises.parallel._any_times': ( 'solutions/many_machines.html#_any_times',
+                                                                                             'sgd_course/exercises/parallel.py'),
                                                'sgd_course.exercises.parallel._block': ( 'solutions/many_machines.html#_block',
                                                                                          'sgd_course/exercises/parallel.py'),
                                                'sgd_course.exercises.parallel._fastest': ( 'solutions/many_machines.html#_fastest',

@@ -95,7 +95,7 @@ def _steps_needed(self: DescentPicture, k, s):
         self.needed = steps_to_converge(self.far, target=self.bottom)
     return self.needed[k, s].item()
 
-# %% ../nbs/api/explorers.ipynb #216ef177
+# %% ../nbs/api/explorers.ipynb #e8e5a5ba
 @patch
 def _figure(self: DescentPicture):  # noqa: F811
     "What does not move, and what will, marked as animated. A layout by hand is twice as fast."
@@ -103,12 +103,16 @@ def _figure(self: DescentPicture):  # noqa: F811
     room = dict(left=.1, right=.98, top=.9, bottom=.18, wspace=.05)
     self.fig, (curve, losses) = subplots(1, 2, figsize=(7.4, 2.8), sharey=True, shown=False,
                                          layout=None, gridspec_kw=room)
-    plot_function(self.f, 'w', 'loss', 'Where does it go?', ax=curve, **ends)
+    plot_function(self.f, 'w', 'loss', ax=curve, **ends)
     low, high = curve.get_ylim()
     curve.set(xlim=tuple(ends.values()), ylim=(low, high))
-    losses.set(title='The loss after each step', xlabel='step', xlim=(-.3, self.steps + .3))
-    for ax in (curve, losses): ax.locator_params(nbins=4)  # few letters
+    losses.set(xlabel='step', xlim=(-.3, self.steps + .3))
     losses.yaxis.set_visible(False)
+    for ax, title in ((curve, 'Where does it go?'), (losses, 'The loss after each step')):
+        ax.set_title(title, y=1)
+        ax.locator_params(nbins=4)  # few letters
+        ax.xaxis.set_label_coords(.5, -.13)
+    curve.yaxis.set_label_coords(-.09, .5)
     dots = dict(color=RED, lw=1, ms=5, animated=True)
     self.walk, = curve.plot([], [], 'o-', alpha=.8, **dots)
     self.first, = curve.plot([], [], 'o', color=BLACK, ms=8, animated=True)

@@ -339,11 +339,12 @@ def _end(process, patience=10):
         process.wait()
     finally: process.stdin.close()
 
-# %% ../nbs/10_many_machines.ipynb #a0de1e47
+# %% ../nbs/10_many_machines.ipynb #47221eed
 def _last_words(logs):
     "The ends of what the workers wrote to stderr, the first to die first; or else of torchrun's."
     found = sorted(logs.rglob('stderr.log'), key=lambda f: f.stat().st_mtime)
-    last = max((f.parent.parent.name for f in found), default='')  # attempt_0, attempt_1, ...
+    attempts = {f.parent.parent.name for f in found}
+    last = max(attempts, key=lambda a: (len(a), a), default='')  # attempt_0, ..., attempt_10
     texts = [f.read_text(errors='replace') for f in found if f.parent.parent.name == last]
     runs = [f.read_text(errors='replace') for f in logs.glob('*.txt')]
     error = re.compile(r'^(?:\[rank\d+\]: )?((?:\w+\.)*\w*(?:Error|Exception|error)\b.*)', re.M)
