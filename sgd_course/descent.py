@@ -103,7 +103,7 @@ def steps_to_converge(
     close = (path - target).abs() < tol
     return torch.where(close.any(0), close.float().argmax(0).float(), math.inf)
 
-# %% ../nbs/04_learning_rate.ipynb #177daccb
+# %% ../nbs/04_learning_rate.ipynb #a61bd97d
 def observed_regime(
     path: torch.Tensor,  # (steps + 1,) places of a walk, the start first
     target: float=0.,    # the bottom of the valley
@@ -112,6 +112,7 @@ def observed_regime(
     away = path - target
     first, last = away[0].abs().item(), away[-1].abs().item()
     if not first: return 'begins at the bottom'
+    if len(away) == 1: return 'has not moved yet'
     if not last <= first*(1 + 1e-9): return 'diverges'  # also if it is nan
     if away[1].abs() < 1e-9*first: return 'arrives in one step'
     if (away[1:].sign() == away[0].sign()).all(): return 'creeps'

@@ -119,13 +119,13 @@ function render({ model, el }) {
 
   // the cells stay, unless there are more or fewer of them, since a new table takes 3 ms
   let cells = [], shape = "";
-  function fill(rows) {
-    if (shape !== (shape = String(rows.map(r => r.length)))) {
-      table.replaceChildren(...rows.map((r, i) => make("tr", {}, ...r.map(
+  function fill(lines) {
+    if (shape !== (shape = String(lines.map(line => line.length)))) {
+      table.replaceChildren(...lines.map((line, i) => make("tr", {}, ...line.map(
         () => i ? make("td") : make("th", { scope: "col" })))));
       cells = [...table.querySelectorAll("th, td")];
     }
-    rows.flat().forEach((text, i) => {
+    lines.flat().forEach((text, i) => {
       if (cells[i].textContent !== text) cells[i].textContent = text;
     });
   }

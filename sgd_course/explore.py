@@ -131,17 +131,18 @@ def _dots(draw, values):
             fig.set_canvas(canvas)
             fig.stale = False
 
-# %% ../nbs/api/explore.ipynb #d0ae603a
+# %% ../nbs/api/explore.ipynb #b94c0c1c
 def _said(fig):
     "A figure's alternative text, and the sentence and the table below it, if it has them."
     one = lambda a: ' '.join(filter(None, [a.get_title(), a.get_ylabel(), a.get_xlabel()]))
     alt = getattr(fig, 'alt_text', None) or '; '.join(filter(None, map(one, fig.axes)))
     said = dict(alt=alt or 'A figure without title')
-    if getattr(fig, 'words', None): said['words'] = str(fig.words)
-    if getattr(fig, 'rows', None): said['rows'] = [list(map(str, row)) for row in fig.rows]
+    words, rows = getattr(fig, 'words', None), getattr(fig, 'rows', None)
+    if words: said['words'] = str(words)
+    if rows is not None and len(rows): said['rows'] = [list(map(str, row)) for row in rows]
     return said
 
-# %% ../nbs/api/explore.ipynb #9d1b3d1d
+# %% ../nbs/api/explore.ipynb #54fbd762
 def _picture(dots, said):
     "What the browser needs of a picture: PNG, width in pixels of the page, and texts."
     from PIL import Image
@@ -150,7 +151,7 @@ def _picture(dots, said):
 def _failure(e):
     "What the browser shows in place of a picture that could not be drawn."
     tb = e.__traceback__
-    while tb and tb.tb_frame.f_code.co_name in ('_make', 'picture', '_dots'): tb = tb.tb_next
+    while tb and tb.tb_frame.f_code.co_name in ('_make', 'picture', '_dots', '_said'): tb = tb.tb_next
     where = ''.join(traceback.format_tb(tb, limit=-4))
     return dict(error=f'{type(e).__name__}: {e}\n\n{where}'[:4000])
 
@@ -223,11 +224,12 @@ def five(self: Flipbook, k=0):
     places = dict.fromkeys(round(q*(len(values) - 1)/4) for q in range(5))
     return [self.number(**self.at(k) | {self.names[0]: values[i]}) for i in places]
 
-# %% ../nbs/api/explore.ipynb #3aa331f6
+# %% ../nbs/api/explore.ipynb #0146a133
 def _below(words='', rows=(), **picture):
     "HTML of the texts below a picture; the first row is the head of the table."
-    def line(row, tag): return ''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)
-    lines = [f'<tr>{line(row, "td" if i else "th")}</tr>' for i, row in enumerate(rows)]
+    def line(row, a, b): return ''.join(f'<{a}>{html.escape(cell)}</{b}>' for cell in row)
+    tags = lambda i: ('td', 'td') if i else ('th scope="col"', 'th')
+    lines = [f'<tr>{line(row, *tags(i))}</tr>' for i, row in enumerate(rows)]
     return (words and f'<div>{html.escape(words)}</div>') + (
         f'<table>{"".join(lines)}</table>' if rows else '')
 
@@ -347,11 +349,14 @@ def _renew(self: _Player):
     for handle in self._handles: handle.update(data, metadata=meta, raw=True)
     self._handles = []
 
-# %% ../nbs/api/explore.ipynb #03d24aad
+# %% ../nbs/api/explore.ipynb #637a93b5
 def _file(name): return (files('sgd_course')/name).read_text(encoding='utf-8')
 
 def _page_script():
-    "An output that nobody sees. As HTML, JupyterLab would load MathJax for it."
+    """An output that nobody sees. As HTML, JupyterLab would load MathJax for it.
+
+    nbconvert's templates `classic` and `basic` run it only where jQuery is loaded.
+    """
     return {'application/javascript': _file('page.js'), 'text/plain': ''}
 
 @patch
@@ -418,14 +423,15 @@ def _explorer_class():
 
 if 'ipykernel' in sys.modules: _explorer_class()  # with the imports, not in the first call
 
-# %% ../nbs/api/explore.ipynb #e61f227b
+# %% ../nbs/api/explore.ipynb #81bc0389
 def explore(
     draw, /,    # function that draws one matplotlib figure for keyword arguments
     **sliders   # one or two: name of an argument = sequence of numbers or strings
 ):              # widget; its values are traits with the names of the sliders
     """Sliders that choose among pictures that `draw` drew, with no Python in between.
 
-    The figure may have attributes `alt_text`, and `words` and `rows` of a table to stand below it.
+    The figure may have `alt_text`, and below it `words`, a sentence, and `rows`, a table with its
+    head first. A `draw` that keeps its figure sets them in each call.
     Raises `TypeError` or `ValueError` for wrong positions, and what `draw` raises at the first.
     """
     book = Flipbook(draw, **sliders)

@@ -95,14 +95,14 @@ def _steps_needed(self: DescentPicture, k, s):
         self.needed = steps_to_converge(self.far, target=self.bottom)
     return self.needed[k, s].item()
 
-# %% ../nbs/api/explorers.ipynb #e8e5a5ba
+# %% ../nbs/api/explorers.ipynb #dbcc405a
 @patch
 def _figure(self: DescentPicture):  # noqa: F811
     "What does not move, and what will, marked as animated. A layout by hand is twice as fast."
     ends = dict(min=self.bottom - self.reach, max=self.bottom + self.reach)
     room = dict(left=.1, right=.98, top=.9, bottom=.18, wspace=.05)
-    self.fig, (curve, losses) = subplots(1, 2, figsize=(7.4, 2.8), sharey=True, shown=False,
-                                         layout=None, gridspec_kw=room)
+    fig, (curve, losses) = subplots(1, 2, figsize=(7.4, 2.8), sharey=True, shown=False,
+                                    layout=None, gridspec_kw=room)
     plot_function(self.f, 'w', 'loss', ax=curve, **ends)
     low, high = curve.get_ylim()
     curve.set(xlim=tuple(ends.values()), ylim=(low, high))
@@ -117,8 +117,9 @@ def _figure(self: DescentPicture):  # noqa: F811
     self.walk, = curve.plot([], [], 'o-', alpha=.8, **dots)
     self.first, = curve.plot([], [], 'o', color=BLACK, ms=8, animated=True)
     self.loss, = losses.plot([], [], 'o-', **dots)
+    self.fig = fig  # last: whole or not at all
 
-# %% ../nbs/api/explorers.ipynb #e9bb822e
+# %% ../nbs/api/explorers.ipynb #f69f5ffe
 @patch
 def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
     "The figure for one rate and one start."
@@ -134,8 +135,8 @@ def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
     self.fig.words = (f'It {observed_regime(path, self.bottom)}. Steps until it is within 0.001 of '
                       f'the bottom: {"over 1000" if math.isinf(needed) else int(needed)}.')
     self.fig.rows = [['step', 'w', 'gradient', 'lr × gradient', 'new w']]
-    for i, numbers in enumerate(zip(path, grad, lr*grad, path[1:])):
-        if i < 5: self.fig.rows.append([i] + [f'{v:.4g}' for v in numbers])
+    for i, *numbers in zip(range(5), path, grad, lr*grad, path[1:]):
+        self.fig.rows.append([i] + [f'{v:.4g}' for v in numbers])
     return self.fig
 
 # %% ../nbs/api/explorers.ipynb #ca8b3d1d

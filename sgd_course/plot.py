@@ -283,19 +283,21 @@ def gv(
     words = ', '.join(f'{a} to {b}' + (f' ({t})' if t else '') for a, b, t in edges)
     return _draw_graph(edges, title=title, alt=alt or f'Boxes joined by arrows: {words}')
 
-# %% ../nbs/api/plot.ipynb #9e358db7
+# %% ../nbs/api/plot.ipynb #67f2e68d
 def draw_steps(
     title='Gradient descent in seven steps',  # above the picture
     marked=(),  # numbers of boxes to be yellow
 ):              # the axes
-    "Draw initialise, predict, loss, gradient, step, repeat, stop."
+    "Draw initialise, predict, loss, gradient, step, repeat, stop. Raises `ValueError` for no box."
     yellow = f'; yellow: {", ".join(map(str, marked))}' if marked else ''
     ax = gv('1 initialise->2 predict->3 loss->4 gradient->5 step->7 stop;'
             '5 step->2 predict[label=6 repeat]', title,
             alt='In a row: 1 initialise, 2 predict, 3 loss, 4 gradient, 5 step, 7 stop; '
                 f'an arrow named 6 repeat goes from 5 step back to 2 predict{yellow}')
-    for t in ax.texts:
-        if t.get_text()[:1] in map(str, marked): t.get_bbox_patch().set_facecolor(YELLOW)
+    boxes = {int(t.get_text()[0]): t.get_bbox_patch() for t in ax.texts if t.get_bbox_patch()}
+    wrong = set(marked) - set(boxes)
+    if wrong: raise ValueError(f'marked has {sorted(wrong)}: expected some of {sorted(boxes)}.')
+    for n in marked: boxes[n].set_facecolor(YELLOW)
     return ax
 
 # %% ../nbs/api/plot.ipynb #8fedf4f2

@@ -140,8 +140,9 @@ def test_words_and_table_below():
         line(x)
         plt.gcf().words, plt.gcf().rows = f'{x} < 3', [['x', 'x**2'], [x, x**2]]
     page = explore(squared, x=[1, 2])._repr_mimebundle_()[0]['text/html']
+    head = '<th scope="col">x</th><th scope="col">x**2</th>'
     for x in (1, 2):
-        assert (f'<figcaption>x = {x}<div>{x} &lt; 3</div><table><tr><th>x</th><th>x**2</th></tr>'
+        assert (f'<figcaption>x = {x}<div>{x} &lt; 3</div><table><tr>{head}</tr>'
                 f'<tr><td>{x}</td><td>{x**2}</td></tr></table></figcaption>') in page
 
 
@@ -256,7 +257,8 @@ def test_run_all_keys_drag_number_box(open_book):
 
 
 def test_two_explorers_play_and_error(open_book):
-    picky = "def picky(lr):\n    if lr == .15: raise ValueError('not <b>this</b> one')\n    draw(lr)"
+    picky = ("def picky(lr):\n    if lr == .15: raise ValueError('not <b>this</b> one')\n    draw(lr)\n"
+             "    if lr == .1: plt.gcf().words, plt.gcf().rows = 'said', [['lr'], [lr]]\n")
     book = open_book(SETUP + picky, SHOW, 'f = explore(picky, lr=RATES)\nf')
     book.run_all()
     one, two = book.ready(0), book.ready(1)
@@ -264,10 +266,12 @@ def test_two_explorers_play_and_error(open_book):
     two.get_by_role('slider').focus()
     book.page.keyboard.press('ArrowRight')
     assert shown(two) == book.ask('picture_of(draw, lr=RATES[1])').strip("'") != first
+    expect(two.locator('.sgd-words')).to_have_text('said')
+    expect(two.locator('table')).to_have_text('lr0.1')
     book.page.keyboard.press('ArrowRight')
     expect(two.locator('pre')).to_contain_text('ValueError: not <b>this</b> one')
     expect(two.locator('pre')).to_contain_text('in picky')
-    expect(two.locator('img')).to_be_hidden()
+    for hidden in ('img', '.sgd-words', 'table'): expect(two.locator(hidden)).to_be_hidden()
     book.page.keyboard.press('ArrowRight')
     expect(two.locator('pre')).to_be_hidden()
     assert shown(two) == book.ask('picture_of(draw, lr=RATES[3])').strip("'")

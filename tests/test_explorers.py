@@ -85,7 +85,7 @@ def test_exported_with_widget_state(book, browser, lab, tmp_path):
     book.until('e._handles', '[]')                            # and the twin
     texts = json.loads(book.ask('json.dumps(e._texts)').strip("'"))
     book.ask('[setattr(e, n, v[1]) for n, v in zip(e._book.names, e._book.values)]')
-    picture = book.ask('dots()').strip("'")
+    picture, below = book.ask('dots()').strip("'"), ast.literal_eval(book.ask('words()'))
     book.page.wait_for_timeout(1000)
     book.command('docmanager:save')
     page = exported(book.path, tmp_path, browser, lab)
@@ -96,6 +96,7 @@ def test_exported_with_widget_state(book, browser, lab, tmp_path):
         for key, at in [('Home', 0), ('ArrowRight', 1)]:
             page.keyboard.press(key)
             expect(slider).to_have_attribute('aria-valuetext', texts[a][at])
+    assert live.locator('.sgd-words, th, td').all_text_contents() == below
     assert shown(live) == picture and page.errors == []
     page.context.close()
 
