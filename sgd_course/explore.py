@@ -142,7 +142,7 @@ def _said(fig):
     if rows is not None and len(rows): said['rows'] = [list(map(str, row)) for row in rows]
     return said
 
-# %% ../nbs/api/explore.ipynb #54fbd762
+# %% ../nbs/api/explore.ipynb #4f7deca0
 def _picture(dots, said):
     "What the browser needs of a picture: PNG, width in pixels of the page, and texts."
     from PIL import Image
@@ -150,8 +150,8 @@ def _picture(dots, said):
 
 def _failure(e):
     "What the browser shows in place of a picture that could not be drawn."
-    tb = e.__traceback__
-    while tb and tb.tb_frame.f_code.co_name in ('_make', 'picture', '_dots', '_said'): tb = tb.tb_next
+    tb, ours = e.__traceback__, ('_make', 'picture', '_dots', '_said')
+    while tb and tb.tb_frame.f_code.co_name in ours: tb = tb.tb_next
     where = ''.join(traceback.format_tb(tb, limit=-4))
     return dict(error=f'{type(e).__name__}: {e}\n\n{where}'[:4000])
 

@@ -258,7 +258,7 @@ def warp(
     grid = grid.view(n, 2, 28, 28).permute(0, 2, 3, 1)
     return nn.functional.grid_sample(xb.view(n, 1, 28, 28), grid, align_corners=False).flatten(1)
 
-# %% ../nbs/08_layers.ipynb #3c96a19e
+# %% ../nbs/08_layers.ipynb #0b0881c7
 def train_quickly(
     model,           # such as `quick_net()`
     x, y,            # (n, 784) images and (n, 1) labels, on the CPU
@@ -268,7 +268,7 @@ def train_quickly(
     generator=None,  # `torch.Generator` of order and warps
     device=None,     # where the model is; `None`: on the CPU
 ) -> nn.Module:      # the same model, ready to be used
-    "Momentum and a cycle of the rate, on new warps each epoch. `ValueError` for less than 5 steps."
+    "Momentum and a cycle of the rate, on new warps each epoch. Raises `ValueError` below 5 steps."
     _check_lengths(x, y)
     steps = epochs*math.ceil(len(x)/bs)
     if steps < 5:
