@@ -795,4 +795,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'sgd_course.plot.subplots': ('api/plot.html#subplots', 'sgd_course/plot.py'),
                                  'sgd_course.plot.table': ('api/plot.html#table', 'sgd_course/plot.py')},
             'sgd_course.slope': { 'sgd_course.slope._number': ('slope.html#_number', 'sgd_course/slope.py'),
-                                  'sgd_course.slope.slope': ('slope.html#slope', 'sgd_course/slope.py')}}}
+                                  'sgd_course.slope.slope': ('slope.html#slope', 'sgd_course/slope.py')},
+            'sgd_course.validate': { 'sgd_course.validate._is_bool': ('api/validate.html#_is_bool', 'sgd_course/validate.py'),
+                                     'sgd_course.validate.real': ('api/validate.html#real', 'sgd_course/validate.py'),
+                                     'sgd_course.validate.whole': ('api/validate.html#whole', 'sgd_course/validate.py')}}}
