@@ -1,4 +1,5 @@
 "A copy of the tree, a wheel made from it, a new environment that has nothing but that wheel; a browser."
+import json
 import os
 import secrets
 import shutil
@@ -9,7 +10,11 @@ import sysconfig
 import venv
 from pathlib import Path
 
+# before torch is imported: each worker of pytest-xdist has one core (see CONTRIBUTING, the matrix)
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 import pytest
+from filelock import FileLock
 
 REPO = Path(__file__).parent.parent
 TESTS = REPO/'tests'
@@ -35,16 +40,43 @@ def contents(folder):
             if f.is_file() and '__pycache__' not in f.parts}
 
 
+HEAVY = {'browser', 'tree', 'wheel', 'installed', 'executed', 'classroom', 'server'}  # fixtures
+
+
 def pytest_collection_modifyitems(items):
-    "Mark the tests of widgets, and those that need a browser, so that they can be chosen with -m."
+    """Mark the tests of widgets, those that need a browser, and those that are quick.
+
+    Tests that share something costly have one group, so that one worker makes it.
+    """
     for item in items:
-        if 'browser' in item.fixturenames: item.add_marker('browser')
-        if item.path.stem in ('test_explore', 'test_explorers', 'test_draw', 'test_check'):
-            item.add_marker('widget')
+        used, file = HEAVY & set(item.fixturenames), item.path.stem
+        if file in ('test_explore', 'test_explorers', 'test_draw', 'test_check'): item.add_marker('widget')
+        if 'browser' in used:
+            item.add_marker('browser')
+            if not item.get_closest_marker('xdist_group'): item.add_marker(pytest.mark.xdist_group(f'browser {file}'))
+        if not used and not item.get_closest_marker('slow') and not item.get_closest_marker('process'):
+            item.add_marker('quick')
 
 
 # a shell ignores Ctrl-C for what it runs in the background, and we would inherit that
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN: signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope='session')
+def once(tmp_path_factory, worker_id):
+    "A function that gives a folder, in which one worker of all has called `make(folder)`."
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == 'master' else base.parent
+    def once(name, make):
+        folder, done = shared/name, shared/f'{name}.done'
+        with FileLock(shared/f'{name}.lock'):
+            if not done.exists():
+                assert not folder.exists(), f'{name} could not be made: see the first error'
+                folder.mkdir(parents=True)
+                make(folder)
+                done.touch()
+        return folder
+    return once
 
 
 @pytest.fixture(scope='session')
@@ -79,26 +111,72 @@ def network_tries(env):
 
 
 @pytest.fixture(scope='session')
-def wheel(tree, tmp_path_factory):
+def wheel(once):
     "The wheel, built without a network."
-    out = tmp_path_factory.mktemp('wheel')
-    run(sys.executable, '-m', 'pip', 'wheel', tree, '-w', out, '--no-deps', '--no-index',
-        '--no-build-isolation', cwd=out)
-    return next(out.glob('*.whl'))
+    def make(out):
+        tree = copy_tree(out/'repo')
+        run(sys.executable, '-m', 'pip', 'wheel', tree, '-w', out, '--no-deps', '--no-index',
+            '--no-build-isolation', cwd=out)
+    return next(once('wheel', make).glob('*.whl'))
 
 
 @pytest.fixture(scope='session')
-def installed(wheel, tmp_path_factory):
+def installed(wheel, once):
     "The bin folder of a new environment with the wheel; requirements come from the running one."
-    root = tmp_path_factory.mktemp('installed')/'env'
-    venv.create(root, with_pip=True)
-    paths = sysconfig.get_paths(vars=dict(base=str(root), platbase=str(root)))
-    # a line of a .pth file adds a folder, but not what .pth files in it add: no editable install
-    running = [p for p in sys.path if Path(p).name in ('site-packages', 'dist-packages')]
-    Path(paths['purelib'], 'requirements.pth').write_text('\n'.join(running) + '\n')
-    bin = Path(paths['scripts'])
-    run(bin/'python', '-m', 'pip', 'install', '--no-deps', '--no-index', wheel)
-    return bin
+    def make(root):
+        venv.create(root, with_pip=False)
+        paths = sysconfig.get_paths(vars=dict(base=str(root), platbase=str(root)))
+        # a line of a .pth file adds a folder, but not what .pth files in it add: no editable install
+        running = [p for p in sys.path if Path(p).name in ('site-packages', 'dist-packages')]
+        Path(paths['purelib'], 'requirements.pth').write_text('\n'.join(running) + '\n')
+        run(Path(paths['scripts'])/'python', '-m', 'pip', 'install', '--no-deps', '--no-index', wheel)
+    root = once('installed', make)
+    return Path(sysconfig.get_paths(vars=dict(base=str(root), platbase=str(root)))['scripts'])
+
+
+@pytest.fixture(scope='session')
+def classroom(installed, home, once):
+    "What `handout` writes, and what it says, from the wheel alone and without a network."
+    def make(root):
+        env = offline_env(home, root)
+        said = run(installed/'sgd-course', 'handout', 'class', cwd=root, env=env).stdout
+        assert network_tries(env) == ''
+        (root/'said').write_text(said)
+    root = once('classroom', make)
+    return root/'class', (root/'said').read_text()
+
+
+@pytest.fixture(scope='session')
+def executed(installed, home, once):
+    """A function that runs a notebook in Jupyter's own kernel, from the wheel alone; once for all tests.
+
+    Gives the copy with its outputs, and a dictionary: `error`, `seconds`, `cpu`, `peak` in MB, and
+    `tried`, the addresses that it tried to reach, `left`, the files it left behind.
+    """
+    def executed(path, *how):
+        def make(folder):
+            env = offline_env(home, folder)
+            (folder/'run').mkdir()
+            copy = shutil.copy(path, folder/'run')
+            r = run(installed/'python', TESTS/'run_notebooks.py', *how, copy, env=env, ok=False, timeout=1800)
+            report = json.loads(r.stdout.splitlines()[-1]) if r.stdout else dict(error=r.stderr)
+            report |= dict(tried=network_tries(env), how=how,
+                           left=sorted(set(contents(folder/'run')) - {path.name}))
+            (folder/'report.json').write_text(json.dumps(report))
+        name = '-'.join(['executed', *path.parts[-3:-1], path.stem, *how])
+        folder = once(name, make)
+        return folder/'run'/path.name, json.loads((folder/'report.json').read_text())
+    return executed
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    "How often notebooks were executed."
+    if hasattr(config, 'workerinput'): return
+    reports = sorted(config._tmp_path_factory.getbasetemp().glob('executed-*/report.json'))
+    if not reports: return
+    lessons = sum(f.parent.name.startswith('executed-class-') for f in reports)
+    cpu = sum(json.loads(f.read_text()).get('cpu', 0) for f in reports)
+    terminalreporter.write_line(f'Executed {len(reports)} notebooks, {lessons} of them lessons, in {cpu:.0f} s of CPU time.')
 
 
 @pytest.fixture(scope='session')

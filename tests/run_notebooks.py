@@ -1,28 +1,79 @@
-"""Run every notebook below a folder with Jupyter's own kernel, and save it with its outputs.
+"""Run notebooks with Jupyter's own kernel, and save them with their outputs.
 
-    python run_notebooks.py FOLDER
+    python run_notebooks.py [--torment] [--workers N] NOTEBOOK_OR_FOLDER...
+
+Prints, for each notebook, what it took; with `--torment`, long cells are interrupted and run again,
+and every cell is run twice in a row. Ends with 1 if a cell failed.
 """
-import os
+import argparse
+import asyncio
+import json
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+LONG = .5  # seconds until a cell is interrupted
+COST = '''
+import resource
+_r = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(sum(r.ru_utime + r.ru_stime for r in _r), _r[0].ru_maxrss)
+'''
 
 
-def run(path):
+class Impatient(NotebookClient):
+    "Interrupts each cell that takes long, runs it again, and then once more."
+    async def async_execute_cell(self, cell, cell_index, **kwargs):
+        once = super().async_execute_cell
+        if cell.cell_type != 'code' or not cell.source.strip(): return await once(cell, cell_index, **kwargs)
+        expected_to_fail = 'raises-exception' in cell.metadata.get('tags', [])
+        first = asyncio.ensure_future(once(cell, cell_index, **kwargs))
+        done, _ = await asyncio.wait([first], timeout=LONG)
+        if not done: await self.km.interrupt_kernel()
+        try: await first
+        except CellExecutionError as e:
+            if done or e.ename != 'KeyboardInterrupt' and not expected_to_fail: raise
+        if not done: await once(cell, cell_index, **kwargs)
+        return await once(cell, cell_index, **kwargs)
+
+
+def run(path, torment=False):
+    "Run a notebook where it is, and save it; give its seconds, of wall clock and CPU, and its peak in MB."
     nb = nbformat.read(path, as_version=4)
     where = {'metadata': {'path': str(path.parent)}}
-    NotebookClient(nb, timeout=600, kernel_name='python3', resources=where).execute()
-    nbformat.write(nb, path)
+    client = (Impatient if torment else NotebookClient)(
+        nb, timeout=900, kernel_name='python3', resources=where, record_timing=False)
+    if sys.platform != 'win32': nb.cells.append(nbformat.v4.new_code_cell(COST))
+    start, cpu, peak = time.perf_counter(), 0, 0
+    try: client.execute()
+    finally:
+        if sys.platform != 'win32':
+            said = nb.cells.pop().outputs
+            if said: cpu, peak = map(float, said[-1]['text'].split())
+        nbformat.write(nb, path)
+    # in bytes on a Mac, in kilobytes elsewhere
+    return dict(seconds=time.perf_counter() - start, cpu=cpu, peak=peak/(1e6 if sys.platform == 'darwin' else 1e3))
 
 
-workers = min(4, os.cpu_count())
-# torch starts a thread for each core in each kernel; too many of them are 3 times slower than one
-os.environ['OMP_NUM_THREADS'] = str(max(1, os.cpu_count()//workers))
-with ThreadPoolExecutor(workers) as pool:
-    jobs = {f: pool.submit(run, f) for f in sorted(Path(sys.argv[1]).rglob('*.ipynb'))}
-    failed = {f: e for f, job in jobs.items() if (e := job.exception())}
-for f, e in failed.items(): print(f'{f}\n{e}')
-sys.exit(bool(failed))
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('paths', nargs='+', type=Path)
+    p.add_argument('--torment', action='store_true')
+    p.add_argument('--workers', type=int, default=1)
+    args = p.parse_args()
+    found = [sorted(p.rglob('*.ipynb')) if p.is_dir() else [p] for p in args.paths]
+    failed = False
+    with ThreadPoolExecutor(args.workers) as pool:
+        jobs = [(f, pool.submit(run, f, args.torment)) for f in sum(found, [])]
+        for f, job in jobs:
+            said = dict(error=str(job.exception())) if job.exception() else job.result()
+            failed |= 'error' in said
+            print(json.dumps(dict(notebook=str(f), **said)), flush=True)
+    return int(failed)
+
+
+if __name__ == '__main__': sys.exit(main())

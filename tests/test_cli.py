@@ -1,5 +1,4 @@
 "The command `sgd-course`: what it copies, what it leaves, what it starts, what the doctor finds, what a class gets."
-import ast
 import inspect
 import json
 import os
@@ -16,7 +15,7 @@ from urllib.error import HTTPError
 
 import pytest
 import torch
-from conftest import REPO, TESTS, contents, network_tries, offline_env, run
+from conftest import REPO, contents, run
 from fastcore.script import CliError
 from test_notebooks import cells, outputs, text_of
 
@@ -404,16 +403,6 @@ EXERCISES = list(check.course().values())
 TAUGHT = sorted({e.lesson for e in EXERCISES})
 
 
-@pytest.fixture(scope='module')
-def classroom(installed, home, tmp_path_factory):
-    "What `handout` writes, and what it says, from the wheel alone and without a network."
-    root = tmp_path_factory.mktemp('classroom')
-    env = offline_env(home, tmp_path_factory.mktemp('offline'))
-    said = run(installed/'sgd-course', 'handout', 'class', cwd=root, env=env).stdout
-    assert network_tries(env) == ''
-    return root/'class', said
-
-
 def dense(text): return re.sub(r'\s', '', text)
 
 
@@ -489,34 +478,6 @@ def test_nothing_else_of_a_lesson_changes(classroom, name):
     old = {c['id'] for c in before}
     assert [c['id'] for c in after if c['id'] in old] == [c['id'] for c in before]
     assert [c for c in after if c['id'] in old - set(stubs)] == [c for c in before if c['id'] not in stubs]
-
-
-LONG = '06', '07'  # they train for minutes, and elsewhere they are run in full, with the stubs
-
-
-def only_definitions(source):
-    "The imports, functions and classes of a cell."
-    kept = [n for n in ast.parse(source).body
-            if isinstance(n, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))]
-    return '\n'.join(map(ast.unparse, kept))
-
-
-@pytest.mark.parametrize('lesson', TAUGHT)
-def test_all_solutions_are_correct_in_jupyter(classroom, installed, offline, tmp_path, lesson):
-    "The whole lesson is run; of the long ones the definitions and the exercises."
-    own = [cell_of(ex, classroom[0]/'solutions')[1]['id'] for ex in EXERCISES if ex.lesson == lesson]
-    book = json.loads((classroom[0]/'solutions'/name_of(lesson)).read_text(encoding='utf-8'))
-    for c in book['cells']:
-        if lesson in LONG and c['cell_type'] == 'code' and c['id'] not in own:
-            c['source'] = only_definitions(''.join(c['source']))
-    (tmp_path/name_of(lesson)).write_text(json.dumps(book), encoding='utf-8')
-    run(installed/'python', TESTS/'run_notebooks.py', tmp_path, env=offline)
-    for ex in EXERCISES:
-        if ex.lesson != lesson: continue
-        said = [text_of(o) for o in cell_of(ex, tmp_path)[1]['outputs']]
-        assert f'{ex.name}: correct.' in said[-1], said
-    marks = json.loads((tmp_path/check.PROGRESS).read_text())
-    assert all(marks[ex.key]['correct'] for ex in EXERCISES if ex.lesson == lesson)
 
 
 def test_handout_replaces_nothing(tmp_path, capsys):

@@ -3,12 +3,13 @@ import ast
 import json
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPO, TESTS, contents, copy_tree, network_tries, offline_env, run
+from conftest import REPO, contents, copy_tree, network_tries, run
+
+from sgd_course.check import PROGRESS, course
 
 LESSONS = sorted((REPO/'nbs').glob('[0-9]*.ipynb'))
 BIN = Path(sys.executable).parent
@@ -51,60 +52,76 @@ def test_network_is_blocked(offline):
         assert network_tries(offline).endswith(f'{tried}\n')
 
 
-def test_nbdev_test(tree, offline):
-    before = contents(tree)
-    env = offline | dict(PYTHONPATH=os.pathsep.join([offline['PYTHONPATH'], str(tree)]))
-    run(BIN/'nbdev-test', cwd=tree, env=env)
-    assert network_tries(offline) == ''
-    assert contents(tree) == before
+NOT_LESSONS = [f for f in ALL if f not in LESSONS and f.name != 'glossary.ipynb']
+lesson_and_group = [pytest.param(f, marks=pytest.mark.xdist_group(f.stem)) for f in LESSONS]
+each_lesson_together = pytest.mark.parametrize('path', lesson_and_group, ids=[f.stem for f in LESSONS])
+MEMORY = 2500  # MB that a kernel may take, PyTorch's CUDA build (1000 for its imports) and fastai included
 
 
-AGAIN = ['04_learning_rate.ipynb', '06_threes_and_sevens.ipynb']
+def ran_well(ran, left=()):
+    "What is expected of a notebook, wherever it ran, and that it leaves these files; gives its copy."
+    path, report = ran
+    assert not report.get('error'), report['error']
+    assert report['tried'] == '', 'it looked for a network'
+    assert report['left'] == [*left], 'it left a file behind'
+    assert report['peak'] < MEMORY
+    assert all(c['execution_count'] for c in cells(path, 'code') if c['source'].strip())
+    assert not [text_of(o) for o in outputs(path) if o.get('name') == 'stderr'], 'it warned'
+    return path
 
 
-@pytest.fixture(scope='session')
-def executed(installed, home, tmp_path_factory):
-    """A learner's copy of the lessons, run by Jupyter's own kernel, from the wheel alone.
-
-    In the folder are also `api`, with the notebooks of the api, and `again`, with two lessons.
-    """
-    root = tmp_path_factory.mktemp('executed')
-    env = offline_env(home, tmp_path_factory.mktemp('offline'))
-    run(installed/'sgd-course', 'lab', '--copy-only', root, env=env)
-    shutil.copytree(REPO/'nbs'/'api', root/'api', ignore=shutil.ignore_patterns('.*'))
-    (root/'again').mkdir()
-    for name in AGAIN: shutil.copy(root/name, root/'again')
-    before = set(contents(root))
-    run(installed/'python', TESTS/'run_notebooks.py', root, env=env)
-    assert network_tries(env) == ''
-    assert set(contents(root)) == before, 'a notebook left a file behind'
-    return root
+@each_lesson_together
+def test_lesson_runs(path, classroom, executed):
+    "As a learner gets it: every assertion of the lesson holds."
+    ran_well(executed(classroom[0]/'learner'/path.name))
 
 
-def test_jupyter_runs_all(executed):
-    ran = {f.name for f in executed.rglob('*.ipynb')
-           if all(c['execution_count'] for c in cells(f, 'code'))}
-    assert ran >= {f.name for f in ALL if f.parent.name != 'solutions'}
-
-
-def test_jupyter_shows_no_warnings(executed):
-    assert not [(f.name, text_of(o)) for f in executed.rglob('*.ipynb') for o in outputs(f)
-                if o.get('name') == 'stderr']
+@each_lesson_together
+def test_lesson_runs_with_its_solutions(path, classroom, executed):
+    own = [e for e in course().values() if path.stem.startswith(e.lesson)]
+    ran = ran_well(executed(classroom[0]/'solutions'/path.name), left=[PROGRESS])
+    marks = json.loads(ran.with_name(PROGRESS).read_text())
+    assert own and marks == {e.key: dict(tries=1, correct=True) for e in own}
 
 
 def shown(path):
-    "What the cells show, but for timings, and for widgets, which go on drawing after their cell."
+    "What each cell shows, but for timings, and for widgets, which go on drawing after their cell."
     widget = lambda o: any('widget-view' in k for k in o.get('data', {}))
-    return [(c['source'], o.get('text'), o.get('data', {}))
-            for c in cells(path, 'code') if not re.search('perf_counter|timeit', c['source'])
-            for o in c['outputs'] if not widget(o)]
+    return {c['id']: (c['source'], [(o.get('text'), o.get('data')) for o in c['outputs'] if not widget(o)])
+            for c in cells(path, 'code') if not re.search('perf_counter|timeit', c['source'])}
 
 
-@pytest.mark.parametrize('name', AGAIN)
-def test_a_second_run_shows_the_same(executed, name):
-    first, second = shown(executed/name), shown(executed/'again'/name)
-    assert len(first) == len(second) > 10
-    for one, other in zip(first, second): assert one == other
+@each_lesson_together
+def test_both_runs_show_the_same(path, classroom, executed):
+    "A second learner sees the same numbers and pictures; only exercises differ."
+    first, second = (shown(executed(classroom[0]/who/path.name)[0]) for who in ('learner', 'solutions'))
+    same = [k for k in first if k in second and first[k][0] == second[k][0]]
+    assert len(same) > .8*len(first)
+    for k in same: assert first[k][1] == second[k][1], first[k][0]
+
+
+@pytest.mark.parametrize('path', NOT_LESSONS, ids=lambda f: f'{f.parent.name}-{f.stem}')
+def test_notebook_runs(path, executed):
+    copy, report = executed(path)  # the solutions may keep their progress
+    ran_well((copy, report), left=[f for f in report['left'] if f == PROGRESS])
+
+
+@pytest.mark.slow
+@each_lesson_together
+def test_each_cell_can_be_interrupted_and_run_again(path, classroom, executed):
+    "No cell breaks itself or the one above it; long ones can be stopped."
+    _, report = executed(classroom[0]/'learner'/path.name, '--torment')
+    assert not report.get('error'), report['error']
+
+
+@pytest.mark.slow
+def test_nbdev_test(tree, offline):
+    "For those who change a lesson: in one process for several notebooks, and nothing is left behind."
+    before = contents(tree)
+    env = offline | dict(PYTHONPATH=os.pathsep.join([offline['PYTHONPATH'], str(tree)]))
+    run(BIN/'nbdev-test', cwd=tree, env=env, timeout=1800)
+    assert network_tries(offline) == ''
+    assert contents(tree) == before
 
 
 def test_export_is_in_step(tmp_path):
