@@ -53,11 +53,11 @@ def test_readme_has_two_commands_of_one_line():
     assert second == install + '.[course,dev]" && .venv/bin/pytest'
 
 
-# stands in for python3: its venv has a pip and a pytest that only note how they were called
+# stands in for python3: its venv has programs that only note how they were called
 PYTHON3 = r'''#!/bin/sh
 echo "python3 $*" >>$CALLS
 mkdir -p .venv/bin
-for p in pip pytest; do
+for p in pip pytest python; do
     printf '#!/bin/sh\necho "%s $*" >>$CALLS\n' $p >.venv/bin/$p
     chmod +x .venv/bin/$p
 done
@@ -71,7 +71,8 @@ def ci(tmp_path):
     repo, calls, python3 = tmp_path/'repo', tmp_path/'calls', tmp_path/'bin'/'python3'
     (repo/'.ci').mkdir(parents=True), python3.parent.mkdir()
     for f in ('.ci/run', 'README.md', '.gitignore'): (repo/f).write_bytes((REPO/f).read_bytes())
-    for f, text in ((python3, PYTHON3), (python3.with_name('chromium'), '#!/bin/sh\n')):
+    browsers = [(python3.with_name(b), '#!/bin/sh\n') for b in ('chromium', 'firefox-esr')]
+    for f, text in (python3, PYTHON3), *browsers:
         f.write_text(text)
         f.chmod(0o755)
 
@@ -89,15 +90,18 @@ def ci(tmp_path):
 
 def test_ci_runs_the_command_of_readme(ci, tmp_path):
     r, calls = ci('readlink -f .venv >>$CALLS; echo 3 passed')
-    assert r.returncode == 0 and r.stdout.count('3 passed\n') == 1
+    assert r.returncode == 0 and r.stdout.count('3 passed\n') == 2
     assert calls[:3] == ['python3 -m venv .venv', 'pip install -e .[course,dev]', 'pytest ']
     assert not calls[3].startswith(str(tmp_path/'repo'))
-    assert calls[4].endswith('-r tests/old_stack.txt') and 'not browser' in calls[5]
+    assert calls[4] == 'pytest -m slow'
+    assert calls[6] == 'python tests/matrix.py --only no vector instructions, one thread'
+    assert calls[7].endswith('-r tests/old_stack.txt') and 'not browser' in calls[8]
 
 
 @pytest.mark.parametrize('given, said', [
     (dict(at_pytest='echo 1 failed; exit 1'), '1 failed'),
     (dict(at_pytest='echo 3 passed; touch left_over'), 'left_over'),
+    (dict(at_pytest='[ "$*" != "-m slow" ] || { echo 1 failed; exit 1; }'), '1 failed'),
     (dict(at_pytest='echo 3 passed; [ -z "$PYTHONPATH" ]'), 'with the versions of tests/old_stack.txt'),
     (dict(readme='\npython3 -m pytest\n'), 'more than one line'),
 ])
