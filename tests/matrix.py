@@ -1,16 +1,18 @@
 """All lessons with their solutions, and all other notebooks, on as many machines as one can be.
 
-    python tests/matrix.py [--only WORDS ...] [--list] [--workers N]
+    python tests/matrix.py [--only WORDS ...] [--list] [--workers N] [--keep FOLDER]
 
 A *setting* is a number of threads, or instructions of the processor that PyTorch shall do with; it
 is tried with the packages that are installed here. An *environment* is a version of Python with the
-oldest packages that settings.ini admits, or with the newest; uv makes it, in a folder of its own.
+oldest packages that settings.ini admits, or with the newest; uv makes it, in a temporary folder, or
+in FOLDER, where the next call finds it.
 What cannot be had here is skipped, and the table says so. Ends with 1 if a notebook failed.
 """
 import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -63,15 +65,16 @@ def python(version):
     raise Skip(f'there is no Python {version}')
 
 
-def environment(name, root):
-    "A new environment with the course, its python. Raises `Skip`."
+def environment(name, folder):
+    "A new environment with the course in this folder, or the one that is there; its python. Raises `Skip`."
     version, how = ENVIRONMENTS[name]
     uv = shutil.which('uv') or Path(sysconfig.get_path('scripts'))/'uv'
     if not Path(uv).exists(): raise Skip('there is no uv: pip install uv')
-    env = root/'env'
-    run(uv, 'venv', '-q', '--python', python(version), env)
+    env = folder/name.replace(', ', '-')
+    if not env.exists(): run(uv, 'venv', '-q', '--python', python(version), env)
     interpreter = next(p for p in (env/'bin'/'python', env/'Scripts'/'python.exe') if p.exists())
-    try: run(uv, 'pip', 'install', '-q', *how, '--python', interpreter, f'{REPO}[course]', cwd=root)
+    packages = '--reinstall-package', 'sgd_course', f'{REPO}[course]'
+    try: run(uv, 'pip', 'install', '-q', *how, '--python', interpreter, *packages, cwd=folder)
     except RuntimeError as e:
         if 'No solution found' not in str(e): raise
         raise Skip('there are no packages: ' + ' '.join(str(e).split('No solution found')[1].split())[:200])
@@ -110,13 +113,13 @@ def notebooks(interpreter, root, here):
     return folder
 
 
-def cell(name, workers):
+def cell(name, workers, keep=None):
     "One line of the table: what was tried, with what, and which notebooks failed."
     with tempfile.TemporaryDirectory() as tmp:
         root, start = Path(tmp).resolve(), time.perf_counter()
         here = name in SETTINGS
         try:
-            interpreter = Path(sys.executable) if here else environment(name, root)
+            interpreter = Path(sys.executable) if here else environment(name, keep or root)
             setting = SETTINGS.get(name, ONE)
             found = facts(interpreter, setting)
         except Skip as e: return dict(name=name, skipped=str(e))
@@ -144,17 +147,19 @@ def main():
     p.add_argument('--only', nargs='+', help='parts of names, such as 3.13 or AVX2')
     p.add_argument('--list', action='store_true', help='the names, and nothing else')
     p.add_argument('--workers', type=int, default=max(1, (os.cpu_count() or 2)), help='notebooks at once')
+    p.add_argument('--keep', type=Path, metavar='FOLDER', help='where to keep the environments')
     args = p.parse_args()
+    if args.keep: args.keep.mkdir(parents=True, exist_ok=True)
     names = [n for n in [*SETTINGS, *ENVIRONMENTS] if not args.only or any(w in n for w in args.only)]
     if args.list or not names: return print('\n'.join(names or [*SETTINGS, *ENVIRONMENTS])) or int(not names)
     print(f'{platform.machine()}, {os.cpu_count()} cores\n\n| tried | notebooks that failed | ran | Python | processor '
           '| packages |\n| :-- | :-- | --: | :-- | :-- | :-- |', flush=True)
     done = []
     for name in names:
-        done.append(cell(name, args.workers))
+        done.append(cell(name, args.workers, args.keep))
         print(line(done[-1]), flush=True)
     failed = [(c['name'], f, e) for c in done for f, e in c.get('failed', {}).items()]
-    for name, f, e in failed: print(f'\n--- {name}: {f}\n{e}')
+    for name, f, e in failed: print(f'\n--- {name}: {f}\n' + re.sub(r'\x1b\[[\d;]*m', '', e))
     return int(bool(failed))
 
 
