@@ -470,15 +470,20 @@ attack(descent.check_best_rate,
            lambda f, w: (lambda d: 2/(d.min() + d.max()))(torch.func.hessian(f)(w).diag())])
 
 
-def lower(f, start, lr, steps=20): return f(descend(f, start, lr, steps)[-1]) < f(start)
+def largest_if(good, steps=20, pick=max):
+    "`good(f, start, path)` of the walk with each rate."
+    def answer(f, start, rates):
+        walks = zip(rates, descend(f, start, rates, steps).transpose(0, 1))
+        return pick([lr for lr, path in walks if good(f, start, path)])
+    return answer
+
+
+def ends_lower(f, start, path): return f(path[-1]) < f(start)
 
 
 def until_the_first_failure(f, start, rates):
-    best = rates[0]
-    for lr in rates:
-        if not lower(f, start, lr): break
-        best = lr
-    return best
+    ends = descend(f, start, rates, 20)[-1]
+    return [lr for lr, _ in itertools.takewhile(lambda pair: f(pair[1]) < f(start), zip(rates, ends))][-1]
 
 
 def largest_by_hand(f, start, rates):
@@ -488,24 +493,18 @@ def largest_by_hand(f, start, rates):
         if f(x) < f(start): return lr
 
 
-def largest_if(good):
-    def answer(f, start, rates): return max((lr for lr in rates if good(f, start, descend(f, start, lr, 20))), default=rates[0])
-    return answer
-
-
 attack(descent.check_largest_rate,
-    right=[largest_by_hand, lambda f, start, rates: next(lr for lr in rates[::-1] if lower(f, start, lr)),
-           lambda f, start, rates: torch.tensor([lr for lr in rates if lower(f, start, lr)]).double().max(),
-           lambda f, start, rates: list(filter(lambda lr: lower(f, start, lr), rates))[-1]],
+    right=[largest_by_hand, largest_if(ends_lower, pick=lambda good: good[-1]),
+           lambda f, start, rates: next(lr for lr in rates[::-1] if f(descend(f, start, lr, 20)[-1]) < f(start)),
+           largest_if(ends_lower, pick=lambda good: torch.tensor(good).double().max())],
     wrong=[('stop at the first rate', until_the_first_failure),
            ('ends where it began', largest_if(lambda f, start, path: f(path[-1]) <= f(start))),
-           ('place in the list', lambda f, start, rates: rates.index(largest_by_hand(f, start, rates))),
+           ('place in the list', lambda f, start, rates: rates.index(largest_if(ends_lower)(f, start, rates))),
            largest_if(lambda f, start, path: path[-1].norm() < start.norm()),
            largest_if(lambda f, start, path: any(f(x) < f(start) for x in path)),
            largest_if(lambda f, start, path: path[-1].isfinite().all()),
-           lambda f, start, rates: max(lr for lr in rates if lower(f, start, lr, 10)),
-           lambda f, start, rates: max(lr for lr in rates if lower(f, start, lr, 19)),
-           lambda f, start, rates: rates[-1], lambda f, start, rates: min(lr for lr in rates if lower(f, start, lr)),
+           largest_if(ends_lower, steps=10), largest_if(ends_lower, steps=19), largest_if(ends_lower, pick=min),
+           lambda f, start, rates: rates[-1],
            lambda f, start, rates: max(lr for lr in rates if lr < 2/curvature(f, start).max())])
 
 

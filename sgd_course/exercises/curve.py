@@ -30,7 +30,7 @@ check_mean_error = Exercise(
     mean_error, '05', random=_any_preds, oracle=lambda preds, targets:
         torch.nn.functional.l1_loss(preds, targets.squeeze(1)),
     cases=[(torch.tensor([1., 2., 3.]), torch.tensor([[1.], [2.], [3.]])),
-           (torch.tensor([1., 2., 3.]), torch.tensor([[2.], [4.], [1.]]))],
+           (torch.tensor([1., 2., 3., 4.]), torch.tensor([[2.], [4.], [1.], [4.]]))],
     why='It is in the unit of the measurements, metres per second here, and one wild measurement '
         'counts less than if it is squared.',
     hints=['What is the shape of `preds - targets`? Look at it, with three numbers each.',

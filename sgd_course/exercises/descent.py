@@ -183,13 +183,13 @@ def _by_hessian(f, w):
     return 2/(cs[0] + cs[-1])
 
 def tilted(w):
-    "w[0]**2 + w[0]*w[1] + w[1]**2"
-    return w[0]**2 + w[0]*w[1] + w[1]**2
+    "w[0]**2 + w[0]*w[1] + w[1]**2 + 5*w[2]**2"
+    return w[0]**2 + w[0]*w[1] + w[1]**2 + 5*w[2]**2
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #41a9a810
 check_best_rate = Exercise(
     best_rate, '04', oracle=_by_hessian,
-    cases=[(bowl(1, 10), point(-1.5, .3)), (bowl(4), point(2.)), (tilted, point(1., 2.)),
+    cases=[(bowl(1, 10), point(-1.5, .3)), (bowl(4), point(2.)), (tilted, point(1., 2., 0.)),
            (bowl(2, 9, 1), point(1., 0., 1.))],
     random=lambda g: (bowl(*(uniform(g, lo, hi) for lo, hi in ((1, 3), (4, 6), (7, 20)))),
                       point(1., 1., 1.)),

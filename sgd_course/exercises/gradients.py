@@ -107,7 +107,8 @@ def _by_backprop(w, b, x, y):
     return tuple(gradient(loss, torch.tensor([w, b], dtype=torch.double)).tolist())
 
 check_slopes_by_hand = Exercise(
-    slopes_by_hand, '03', oracle=_by_backprop, cases=[(1., 0., 3., 2.), (.5, 1., 2., 5.)],
+    slopes_by_hand, '03', oracle=_by_backprop,
+    cases=[(1., 0., 3., 2.), (.5, 1., 2., 5.), (2., -1., -3., 4.)],
     random=lambda g: tuple(numbers(g, 4, -4, 4)),
     why='This is what `backward()` does: in each operation its own slope, times what came back.',
     hints=['The outer part squares something. What is its slope, by the chain rule of the lesson?',
@@ -150,7 +151,7 @@ def _along_the_line(f, x, nudge):
 check_predicted_change = Exercise(
     predicted_change, '03', oracle=_along_the_line, random=_bowl_and_nudge,
     cases=[(product, torch.tensor([2., 3.]), torch.tensor([.1, -.2])),
-           (sum_of_squares, torch.tensor([3., 4., 10.]), torch.tensor([0., .1, 0.]))],
+           (sum_of_squares, torch.tensor([3., 4., 10.]), torch.tensor([0., .1, -.2]))],
     why='Nudge each weight against its slope, and no part of this sum is above 0. That is why a '
         'small step against the gradient lowers the loss.',
     hints=['If only one weight moves: the slope is rise over run, and you know the run. What is '

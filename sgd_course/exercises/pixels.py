@@ -68,7 +68,7 @@ def _image_and_weights(g):
 check_loudest_pixel = Exercise(
     loudest_pixel, '01', random=_image_and_weights,
     cases=[(torch.tensor([[0, .5, 1], [.9, .2, .4]]), torch.tensor([[.9, .2, -.3], [.1, .8, .6]])),
-           (torch.tensor([[.9, .5, .2], [.3, .8, .4]]), -torch.tensor([[.9, .8, .2], [.9, .5, .7]]))],
+           (torch.tensor([[.9, .5, .2], [.3, .8, .4]]), -torch.tensor([[.9, .8, .2], [1, .5, 1]]))],
     why='A score is the sum of such products, so you can always see what it is made of.',
     hints=['A large weight without ink adds nothing, nor does ink without weight. What adds?',
            'Find the largest of the products `x*w`.',
