@@ -14,6 +14,7 @@ from ..check import Exercise, Prediction, uniform
 from ..curve import fit, mse, quadratic, roller_coaster, standardize
 from ..descent import curvature, step
 from .descent import whole
+from .gradients import without
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #09a11e51
 def mean_error(preds, targets):
@@ -29,7 +30,7 @@ check_mean_error = Exercise(
     mean_error, '05', random=_any_preds, oracle=lambda preds, targets:
         torch.nn.functional.l1_loss(preds, targets.squeeze(1)),
     cases=[(torch.tensor([1., 2., 3.]), torch.tensor([[1.], [2.], [3.]])),
-           (torch.tensor([1., 2., 3.]), torch.tensor([[2.], [4.], [1.]]))],
+           (torch.tensor([1., 2., 3., 4.]), torch.tensor([[2.], [4.], [1.], [4.]]))],
     why='It is in the unit of the measurements, metres per second here, and one wild measurement '
         'counts less than if it is squared.',
     hints=['What is the shape of `preds - targets`? Look at it, with three numbers each.',
@@ -47,7 +48,11 @@ check_mean_error = Exercise(
         'That is the sum. Twice as many measurements would double it: take the mean.':
             lambda preds, targets: (preds - targets[:, 0]).abs().sum(),
         'You give one error for each measurement. Take the mean.':
-            lambda preds, targets: (preds - targets[:, 0]).abs()})
+            lambda preds, targets: (preds - targets[:, 0]).abs(),
+        'You square, and take the root in the end: that is the RMS error. Take `.abs()`.':
+            lambda preds, targets: mse(preds, targets[:, 0]).sqrt(),
+        'That is the median. Take the mean.':
+            lambda preds, targets: (preds - targets[:, 0]).abs().median()})
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #89801101
 def fit_line(t, y, lr, steps):
@@ -76,6 +81,10 @@ def _piling_up(t, y, lr, steps):
 
 def _one_gradient(t, y, lr, steps): return steps*fit_line(t, y, lr, 1)
 
+def _with_fit(t, y, lr, steps):
+    def line(t, params): return params[0]*t + params[1]
+    return fit(line, t, y, torch.zeros(2), lr, steps).params
+
 def _old_preds(t, y, lr, steps):
     params = torch.zeros(2).requires_grad_()
     preds = params[0]*t + params[1]
@@ -93,8 +102,10 @@ def _any_dots(g):
 # %% ../../nbs/solutions/05_seven_steps.ipynb #08916c35
 check_fit_line = Exercise(
     fit_line, '05', oracle=_line_by_formula, random=_any_dots,
+    use=lambda answer, t, y, lr, steps: without(fit, answer, t, y, lr, steps),
     cases=[(torch.tensor([-1., 0., 1.]), torch.tensor([1., 3., 5.]), .1, 1),
-           (torch.tensor([-1., 0., 1.]), torch.tensor([1., 3., 5.]), .1, 5)],
+           (torch.tensor([-1., 0., 1.]), torch.tensor([1., 3., 5.]), .1, 5),
+           (torch.tensor([-1., 0., 1.]), torch.tensor([1., 3., 5.]), 1.2, 3)],  # diverges
     why='Here is all of training: a network of a billion weights is trained by this loop, with '
         'another line for the predictions.',
     hints=['Which of the seven steps come before the loop, and which are inside it?',
@@ -114,7 +125,13 @@ check_fit_line = Exercise(
         'That is one step, whatever `steps` is. Does `return` stand inside the loop?':
             lambda t, y, lr, steps: fit_line(t, y, lr, 1),
         'The order is the other one: first the slope of the line, then its height at `t = 0`.':
-            lambda t, y, lr, steps: fit_line(t, y, lr, steps).flip(0)})
+            lambda t, y, lr, steps: fit_line(t, y, lr, steps).flip(0),
+        'You add up the squares. Take their mean, or each step is as many times too long as there '
+        'are dots.':
+            lambda t, y, lr, steps: fit_line(t, y, lr*len(t), steps),
+        'That is `fit`. Here, take the steps yourself.': _with_fit,
+        'You take one step too many: `range(steps)` gives `steps` of them.':
+            lambda t, y, lr, steps: fit_line(t, y, lr, steps + 1)})
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #18ae70ca
 def speed_at(new, times, params):
@@ -152,7 +169,12 @@ check_speed_at = Exercise(
             lambda new, times, params: quadratic(standardize(times, like=new), params),
         '`std()` divides by n - 1 and `standardize` by n. Scale exactly as the model was: '
         '`standardize(new, like=times)`.': lambda new, times, params:
-            quadratic((new - times.mean())/times.std(), params)})
+            quadratic((new - times.mean())/times.std(), params),
+        'You scale in the other direction, from standardised time to seconds. Subtract the mean '
+        'of `times`, and divide by their standard deviation.': lambda new, times, params:
+            quadratic(new*times.std(correction=0) + times.mean(), params),
+        'That is the standardised time. Predict with it: `quadratic(..., params)`.':
+            lambda new, times, params: standardize(new, like=times)})
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #aa80aeb2
 def condition_number(t, y):
@@ -239,7 +261,10 @@ check_in_seconds = Exercise(
         'You multiply by `std`. The time was divided by it, and so are the parameters.':
             lambda params, mean, std: in_seconds(params, mean, 1/std),
         'The last one changes too: it is the speed at `t = 0`, where the time was -mean/std.':
-            lambda params, mean, std: torch.cat([in_seconds(params, mean, std)[:2], params[2:]])})
+            lambda params, mean, std: torch.cat([in_seconds(params, mean, std)[:2], params[2:]]),
+        'A sign is wrong in the last one: `b*(t - mean)/std` leaves `-b*mean/std`.':
+            lambda params, mean, std: in_seconds(params, mean, std)
+            + torch.tensor([0, 0, 2*params[1]*mean/std])})
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #639c5d36
 predict_throw = Prediction(

@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['check_place_after', 'check_step_all', 'check_best_rate', 'check_largest_rate', 'check_careful_step',
-           'predict_nearest', 'predict_mirror', 'predict_limit', 'bowl', 'quartic', 'point', 'number', 'whole',
-           'place_after', 'step_all', 'loss_of_two', 'leaves', 'best_rate', 'tilted', 'largest_rate', 'around',
-           'careful_step']
+           'predict_nearest', 'predict_mirror', 'predict_limit', 'bowl', 'quartic', 'two_minima', 'two_valleys',
+           'point', 'number', 'whole', 'place_after', 'step_all', 'loss_of_two', 'loss_of_three', 'leaves', 'best_rate',
+           'tilted', 'largest_rate', 'around', 'careful_step']
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #c638452c
 import torch
 
 from ..check import Exercise, Prediction, uniform
-from ..descent import curvature, descend
+from ..descent import curvature, descend, step
+from .gradients import without
 from .slope import parabola, square
 from ..gradients import gradient
 
@@ -26,6 +27,14 @@ def bowl(*cs):
 def quartic(x):
     "x**4"
     return x**4
+
+def two_minima(x):
+    "x**4 - x**2"
+    return x**4 - x**2
+
+def two_valleys(x):
+    "torch.minimum(4*x**2, (x - 9)**2/10 - 1)"
+    return torch.minimum(4*x**2, (x - 9)**2/10 - 1)
 
 def point(*numbers): return torch.tensor(numbers, dtype=torch.double)
 
@@ -59,7 +68,11 @@ check_place_after = Exercise(
         'That is how far from the bottom it is. The place has a sign: it may be on either side.':
             lambda start, lr, steps: abs((1 - 2*lr)**steps*start),
         'That is the loss there. Give the place, `x`.':
-            lambda start, lr, steps: ((1 - 2*lr)**steps*start)**2})
+            lambda start, lr, steps: ((1 - 2*lr)**steps*start)**2,
+        'In Python a power is `**`. `^` is something else.':
+            lambda start, lr, steps: start*(1 - 2*lr)^steps,
+        'One factor too many: each of the `steps` steps multiplies once.':
+            lambda start, lr, steps: (1 - 2*lr)**(steps + 1)*start})
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #c0a25178
 def step_all(f, params, lr):
@@ -71,9 +84,13 @@ def step_all(f, params, lr):
 # %% ../../nbs/solutions/04_learning_rate.ipynb #4ed3d97b
 def loss_of_two(a, m):
     "A loss with a vector `w` and a number `b`."
-    def f(w, b): return (w**2).sum() + a*(b - m)**2
-    f.__doc__ = f'(w**2).sum() + {a:g}*(b {-m:+g})**2'
+    def f(w, b): return (w**2).sum() + a*(w.sum() + b - m)**2
+    f.__doc__ = f'(w**2).sum() + {a:g}*(w.sum() + b {-m:+g})**2'
     return f
+
+def loss_of_three(u, v, w):
+    "(u*v - w)**2"
+    return (u*v - w)**2
 
 def leaves(*values): return [torch.tensor(v).requires_grad_() for v in values]
 
@@ -86,6 +103,23 @@ def _without_clearing(f, params, lr):
     with torch.no_grad():
         for p in params: p -= lr*p.grad
 
+def _one_by_one(f, params, lr):
+    for p in params:
+        f(*params).backward()
+        with torch.no_grad(): p -= lr*p.grad
+        for q in params: q.grad = None
+
+# %% ../../nbs/solutions/04_learning_rate.ipynb #ccb09971
+def _with_step(f, params, lr):
+    f(*params).backward()
+    for p in params: step(p, lr)
+
+def _frozen(f, params, lr):
+    step_all(f, params, lr)
+    for p in params: p.requires_grad_(False)
+
+def _without_star(f, params, lr): step_all(lambda *ps: f(list(ps)), params, lr)
+
 # %% ../../nbs/solutions/04_learning_rate.ipynb #c2594c5c
 def _added(f, params, lr): step_all(f, params, -lr)
 
@@ -96,7 +130,9 @@ def _new_tensors(f, params, lr):
 
 def _never_moved(f, params, lr): pass
 
-def _kept_list(answer, f, params, lr): answer(f, list(params), lr)  # the tensors are to move
+def _kept_list(answer, f, params, lr):
+    without(step, answer, f, list(params), lr)  # a copy: the tensors are to move
+    return [p.requires_grad for p in params]
 
 def _cleared_first(f, params, lr):
     f(*params).backward()
@@ -107,7 +143,8 @@ def _cleared_first(f, params, lr):
 # %% ../../nbs/solutions/04_learning_rate.ipynb #f2ac2274
 check_step_all = Exercise(
     step_all, '04', use=_kept_list,
-    cases=[(loss_of_two(1, 1), leaves([1., 2.], 3.), .1)],
+    cases=[(loss_of_two(1, 1), leaves([1., 2.], 3.), .1),
+           (loss_of_three, leaves(1., 2., 3.), .1)],
     random=lambda g: (loss_of_two(uniform(g, .5, 3), uniform(g, -2, 2)),
                       leaves([uniform(g, 1, 3), uniform(g, -3, -1)], uniform(g, 3, 5)),
                       uniform(g, .01, .4)),
@@ -127,7 +164,13 @@ check_step_all = Exercise(
         '`p -= ...` changes the one there is.': _new_tensors,
         'The parameters are where they were, without a gradient. Did you call `backward()`? And '
         '`p = p - ...` moves nothing, it makes a new tensor.': _never_moved,
-        'You clear each gradient before you have used it.': _cleared_first})
+        'You clear each gradient before you have used it.': _cleared_first,
+        'You move one parameter after another, each with a new gradient. Call `backward()` once, '
+        'and move them all.': _one_by_one,
+        'That is `step` of the lesson. Here, do it yourself.': _with_step,
+        'Hand the parameters over one by one, with a star: `f(*params)`.': _without_star,
+        'Afterwards the parameters no longer require a gradient, so no second step is possible. '
+        'Leave that as it is, and step inside `with torch.no_grad():`.': _frozen})
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #7b6132a5
 def best_rate(f, w):
@@ -140,13 +183,14 @@ def _by_hessian(f, w):
     return 2/(cs[0] + cs[-1])
 
 def tilted(w):
-    "w[0]**2 + w[0]*w[1] + w[1]**2"
-    return w[0]**2 + w[0]*w[1] + w[1]**2
+    "w[0]**2 + w[0]*w[1] + w[1]**2 + 5*w[2]**2"
+    return w[0]**2 + w[0]*w[1] + w[1]**2 + 5*w[2]**2
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #41a9a810
 check_best_rate = Exercise(
     best_rate, '04', oracle=_by_hessian,
-    cases=[(bowl(1, 10), point(-1.5, .3)), (bowl(4), point(2.)), (tilted, point(1., 2.))],
+    cases=[(bowl(1, 10), point(-1.5, .3)), (bowl(4), point(2.)), (tilted, point(1., 2., 0.)),
+           (bowl(2, 9, 1), point(1., 0., 1.))],
     random=lambda g: (bowl(*(uniform(g, lo, hi) for lo, hi in ((1, 3), (4, 6), (7, 20)))),
                       point(1., 1., 1.)),
     why='At this rate the steepest direction bounces exactly as fast as the gentlest creeps.',
@@ -165,7 +209,13 @@ check_best_rate = Exercise(
         'You take the mean of all curvatures. Only the smallest and the largest count.':
             lambda f, w: 1/curvature(f, w).mean(),
         'That is the condition number. It says how slow the best rate is.':
-            lambda f, w: curvature(f, w).max()/curvature(f, w).min()})
+            lambda f, w: curvature(f, w).max()/curvature(f, w).min(),
+        'Python divides before it adds. Put the sum in parentheses: `2/(... + ...)`.':
+            lambda f, w: 2/curvature(f, w).min() + curvature(f, w).max(),
+        'That is half of it: take 2, not 1, divided by the sum.':
+            lambda f, w: 1/(curvature(f, w).min() + curvature(f, w).max()),
+        'That is upside down: 2 divided by the sum.':
+            lambda f, w: (curvature(f, w).min() + curvature(f, w).max())/2})
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #b020aefa
 def largest_rate(f, start, rates):
@@ -203,13 +253,24 @@ def _lets_nan_pass(f, start, rates):
     ends = descend(f, start, rates, steps=20)[-1]
     return max(lr for lr, end in zip(rates, ends) if not f(end) >= f(start))
 
+def _no_larger(f, start, rates):
+    ends = descend(f, start, rates, steps=20)[-1]
+    return max(lr for lr, end in zip(rates, ends) if f(end) <= f(start))
+
+def _until_one_fails(f, start, rates):
+    ends = descend(f, start, rates, steps=20)[-1]
+    low = [bool(f(end) < f(start)) for end in ends]
+    return rates[(low + [False]).index(False) - 1]
+
 # %% ../../nbs/solutions/04_learning_rate.ipynb #3a6d64af
 check_largest_rate = Exercise(
     largest_rate, '04',
-    cases=[(square, point(-1.5)[0], [.05, .3, .7, .95, 1.05, 1.5]),
-           (bowl(1, 10), point(-1.5, .01), [.05, .1, .15, .19, .25, .3]),
+    cases=[(square, point(-1.5)[0], [.05, .3, .7, .95, 1., 1.05, 1.5]),
+           (bowl(1, 10), point(-1.5, 2e-4), [.05, .1, .15, .19, .25, .3]),
            (quartic, point(-1.5)[0], [.05, .1, .2, .24, .4]),
-           (quartic, point(-.5)[0], [.5, 1.5, 1.9, 2.1, 3.])],
+           (quartic, point(-.5)[0], [.5, 1.5, 1.9, 2.1, 3.]),
+           (parabola(1, 5, 2), point(4.)[0], [.1, .3, .95, 1.1]),
+           (two_valleys, point(.1)[0], [.1, .2, .3, 1., 12.])],
     random=_any_try,
     why='It needs no curvature, only walks. On `x**4` you see that the limit may depend on where '
         'the walk begins.',
@@ -226,12 +287,17 @@ check_largest_rate = Exercise(
         'That is no rate of the list. The curvature at the start foretells a walk on a bowl, not '
         'on every curve: try the `rates`.': lambda f, start, rates: 2/curvature(f, start).max(),
         'That walk ends at `nan`, and any comparison with `nan` is false. Ask for `f(end) < '
-        'f(start)`, which you want, and not for its opposite.': _lets_nan_pass})
+        'f(start)`, which you want, and not for its opposite.': _lets_nan_pass,
+        'With that rate the loss ends where it began. It is to end at a smaller one.': _no_larger,
+        'You stop at the first rate that fails. A larger one may get lower still, in another '
+        'valley: try all.': _until_one_fails,
+        'That is a place in the list. Give the rate that stands there.':
+            lambda f, start, rates: rates.index(largest_rate(f, start, rates))})
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #72b7b27c
 def careful_step(f, x, lr):
     grad = gradient(f, x)
-    while f(x - lr*grad) > f(x): lr = lr/2
+    while not f(x - lr*grad) <= f(x): lr = lr/2
     return x - lr*grad
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #4d0d3759
@@ -254,17 +320,23 @@ def _rate_alone(f, x, lr):
     while f(x - lr*grad) > f(x): lr = lr/2
     return lr
 
+def _takes_nan(f, x, lr):
+    grad = gradient(f, x)
+    while f(x - lr*grad) > f(x): lr = lr/2
+    return x - lr*grad
+
 # %% ../../nbs/solutions/04_learning_rate.ipynb #9d1e0569
 check_careful_step = Exercise(
     careful_step, '04',
     cases=[(square, point(-1.5)[0], 5.), (square, point(-1.5)[0], .1), (square, point(0.)[0], .1),
-           (bowl(1, 10), point(-1.5, .3), .9)],
+           (bowl(1, 10), point(-1.5, .3), .9), (square, point(-1.5)[0], 1.),
+           (two_minima, torch.tensor(-1.5), 1e20)],
     random=lambda g: (parabola(uniform(g, .5, 1.5) + .001, 1, 2), number(2, 5, g),
                       uniform(g, .5, 9)),  # .001: no step gets to a place exactly as high
     why='It is called backtracking. No rate is too large for it, at the price of more looks at '
         'the loss.',
     hints=['How can you find out what a step would do, without taking it?',
-           'Look at `f(x - lr*grad)`. While it is larger than `f(x)`, try half the rate.',
+           'Look at `f(x - lr*grad)`. While it is not at most `f(x)`, try half the rate.',
            'Compute `grad = gradient(f, x)` once. A `while` loop changes nothing but `lr`.'],
     mistakes={
         'You step without looking: the loss may be larger there.':
@@ -275,7 +347,11 @@ check_careful_step = Exercise(
             _once_too_often,
         'You move while you look. Leave `x` where it is until the rate is found.':
             _moves_while_it_looks,
-        'That is the rate. Give the new `x`.': _rate_alone})
+        'That is the rate. Give the new `x`.': _rate_alone,
+        'The loss after a huge step may be `nan`, and `nan > f(x)` is false. Halve while `not '
+        'f(x - lr*grad) <= f(x)`.': _takes_nan,
+        'That is the loss there. Give the new `x`.':
+            lambda f, x, lr: f(careful_step(f, x, lr))})
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #d5095a26
 predict_nearest = Prediction(

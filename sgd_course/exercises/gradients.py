@@ -4,10 +4,13 @@
 
 # %% auto #0
 __all__ = ['check_exact_slope', 'check_slopes_by_hand', 'check_predicted_change', 'check_whole_step', 'predict_backward',
-           'predict_twice', 'predict_evaluations', 'predict_distance', 'square', 'sum_of_squares', 'product', 'sine',
-           'bowl', 'numbers', 'any_bowl', 'exact_slope', 'slopes_by_hand', 'predicted_change', 'whole_step']
+           'predict_twice', 'predict_evaluations', 'predict_distance', 'square', 'sum_of_squares', 'product',
+           'absolute', 'sine', 'bowl', 'numbers', 'any_bowl', 'exact_slope', 'without', 'slopes_by_hand',
+           'predicted_change', 'whole_step']
 
 # %% ../../nbs/solutions/03_gradients.ipynb #3c7fc52b
+import sys
+
 import torch
 
 from ..check import Exercise, Prediction, uniform
@@ -26,6 +29,10 @@ def sum_of_squares(x):
 def product(x):
     "(x[0]*x[1])**2"
     return (x[0]*x[1])**2
+
+def absolute(x):
+    "abs(x), with a corner at 0"
+    return abs(x)
 
 def sine(a, b):
     "The function torch.sin(a*x) + b*x."
@@ -50,11 +57,24 @@ def exact_slope(f, x):
     return x.grad
 
 # %% ../../nbs/solutions/03_gradients.ipynb #78e61c68
-def _measured(f, x):
-    return slope(lambda v: f(torch.tensor(v, dtype=torch.double)), x, central=True)
+def without(function, answer, *args):
+    "What `answer(*args)` returns. Raises `RuntimeError` where it calls `function`."
+    def watch(frame, event, arg):
+        if frame.f_code is function.__code__:
+            raise RuntimeError(f'it calls `{function.__name__}`: expected code of your own')
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try: return answer(*args)
+    finally: sys.setprofile(before)
+
+# %% ../../nbs/solutions/03_gradients.ipynb #53825c2d
+def _forwards(f, x):
+    x = torch.tensor(x, dtype=torch.double)
+    return torch.func.jvp(f, (x,), (torch.ones_like(x),))[1].item()
 
 check_exact_slope = Exercise(
-    exact_slope, '03', oracle=_measured, cases=[(square, 3.), (sine(2., 1.), 0.)],
+    exact_slope, '03', oracle=_forwards, use=lambda answer, f, x: without(gradient, answer, f, x),
+    cases=[(square, 3.), (sine(2., 1.), 0.), (absolute, -1e-7)],
     random=lambda g: (sine(uniform(g, 1, 3), uniform(g, -2, 2)), uniform(g, -3, 3)),
     why='You never wrote down a derivative, and yet it is exact, for any function you can program.',
     hints=['What must PyTorch know about `x` before `f` is computed?',
@@ -72,7 +92,9 @@ check_exact_slope = Exercise(
         'That is the slope of `x**2`. Other functions have others: let PyTorch find it.':
             lambda f, x: 2*x,
         'That is twice the slope: you walked back twice, and gradients add up.':
-            lambda f, x: 2*exact_slope(f, x)})
+            lambda f, x: 2*exact_slope(f, x),
+        'That is `gradient` of the lesson. Here, do it yourself, with `backward()`.':
+            lambda f, x: gradient(f, torch.tensor(x))})
 
 # %% ../../nbs/solutions/03_gradients.ipynb #b40cd134
 def slopes_by_hand(w, b, x, y):
@@ -85,7 +107,8 @@ def _by_backprop(w, b, x, y):
     return tuple(gradient(loss, torch.tensor([w, b], dtype=torch.double)).tolist())
 
 check_slopes_by_hand = Exercise(
-    slopes_by_hand, '03', oracle=_by_backprop, cases=[(1., 0., 3., 2.), (.5, 1., 2., 5.)],
+    slopes_by_hand, '03', oracle=_by_backprop,
+    cases=[(1., 0., 3., 2.), (.5, 1., 2., 5.), (2., -1., -3., 4.)],
     random=lambda g: tuple(numbers(g, 4, -4, 4)),
     why='This is what `backward()` does: in each operation its own slope, times what came back.',
     hints=['The outer part squares something. What is its slope, by the chain rule of the lesson?',
@@ -104,7 +127,12 @@ check_slopes_by_hand = Exercise(
         'Those are the inner slopes. The outer part, the square, has a slope too: multiply.':
             lambda w, b, x, y: (x, 1),
         'You took the slope for `b` first. The order is `w`, `b`.':
-            lambda w, b, x, y: slopes_by_hand(w, b, x, y)[::-1]})
+            lambda w, b, x, y: slopes_by_hand(w, b, x, y)[::-1],
+        'For `w` you multiply by `w`. The inner slope is `x`: nudge `w` by 1, and `w*x` changes '
+        'by `x`.':
+            lambda w, b, x, y: (2*(w*x + b - y)*w, 2*(w*x + b - y)),
+        'Parentheses are missing: the whole of `(w*x + b - y)` is multiplied.':
+            lambda w, b, x, y: (2*w*x + b - y*x, 2*w*x + b - y)})
 
 # %% ../../nbs/solutions/03_gradients.ipynb #eca8a8bd
 def predicted_change(f, x, nudge):
@@ -123,7 +151,7 @@ def _along_the_line(f, x, nudge):
 check_predicted_change = Exercise(
     predicted_change, '03', oracle=_along_the_line, random=_bowl_and_nudge,
     cases=[(product, torch.tensor([2., 3.]), torch.tensor([.1, -.2])),
-           (sum_of_squares, torch.tensor([3., 4., 10.]), torch.tensor([0., .1, 0.]))],
+           (sum_of_squares, torch.tensor([3., 4., 10.]), torch.tensor([0., .1, -.2]))],
     why='Nudge each weight against its slope, and no part of this sum is above 0. That is why a '
         'small step against the gradient lowers the loss.',
     hints=['If only one weight moves: the slope is rise over run, and you know the run. What is '
@@ -142,7 +170,11 @@ check_predicted_change = Exercise(
         'The sign is wrong: along the slope it goes up. Here nothing is subtracted.':
             lambda f, x, nudge: -(gradient(f, x)*nudge).sum(),
         'You took the signs away. A slope and a nudge of different sign lower the value.':
-            lambda f, x, nudge: (gradient(f, x)*nudge).abs().sum()})
+            lambda f, x, nudge: (gradient(f, x)*nudge).abs().sum(),
+        'That is the new value. Give the change alone, without `f(x)`.':
+            lambda f, x, nudge: f(x) + (gradient(f, x)*nudge).sum(),
+        'You take the mean. The changes add up: take the sum.':
+            lambda f, x, nudge: (gradient(f, x)*nudge).mean()})
 
 # %% ../../nbs/solutions/03_gradients.ipynb #8e4bdb61
 def whole_step(f, w, lr):
@@ -184,6 +216,10 @@ def _loss_afterwards(f, w, lr):
     whole_step(f, w, lr)
     return f(w)
 
+def _returns_w(f, w, lr):
+    whole_step(f, w, lr)
+    return w
+
 def _nothing_recorded(f, w, lr):
     with torch.no_grad(): f(w).backward()
 
@@ -215,6 +251,7 @@ check_whole_step = Exercise(
             _no_clearing,
         'You walk uphill: subtract.': _uphill,
         'That is the loss after the step. Give the one you walked back from.': _loss_afterwards,
+        'That is `w`, which the caller has. Give the loss that you walked back from.': _returns_w,
         'Only the step belongs inside `torch.no_grad()`. What comes before it must be recorded.':
             _nothing_recorded,
         'There is no gradient to clear. Does `backward()` come later, or has `w = w - ...` made a '

@@ -43,7 +43,11 @@ check_ink_of_each = Exercise(
         'That is the sum. The mean is the sum divided by the number of pixels.':
             lambda x: x.flatten(1).sum(1),
         'You count pixels that have any ink. A grey pixel has less ink than a black one.':
-            lambda x: (x > 0).float().flatten(1).mean(1)})
+            lambda x: (x > 0).float().flatten(1).mean(1),
+        'You divide by 784, the pixels of a digit. These images are smaller: count their pixels.':
+            lambda x: x.flatten(1).sum(1)/784,
+        'You divide by the number of pictures. Divide by the number of pixels in one of them.':
+            lambda x: x.sum((1, 2))/len(x)})
 
 # %% ../../nbs/solutions/01_pixels.ipynb #5e215bdf
 def loudest_pixel(x, w):
@@ -63,7 +67,8 @@ def _image_and_weights(g):
 # %% ../../nbs/solutions/01_pixels.ipynb #02913bcd
 check_loudest_pixel = Exercise(
     loudest_pixel, '01', random=_image_and_weights,
-    cases=[(torch.tensor([[0, .5, 1], [.9, .2, .4]]), torch.tensor([[.9, .2, -.3], [.1, .8, .6]]))],
+    cases=[(torch.tensor([[0, .5, 1], [.9, .2, .4]]), torch.tensor([[.9, .2, -.3], [.1, .8, .6]])),
+           (torch.tensor([[.9, .5, .2], [.3, .8, .4]]), -torch.tensor([[.9, .8, .2], [1, .5, 1]]))],
     why='A score is the sum of such products, so you can always see what it is made of.',
     hints=['A large weight without ink adds nothing, nor does ink without weight. What adds?',
            'Find the largest of the products `x*w`.',
@@ -83,7 +88,16 @@ check_loudest_pixel = Exercise(
         'You divide by the number of rows. It is the columns that are counted along a row.':
             lambda x, w: _largest(x*w, len(w)),
         'You take the sign away, and find pixels that speak against the class, too.':
-            lambda x, w: _largest((x*w).abs())})
+            lambda x, w: _largest((x*w).abs()),
+        'You start with 0 as the largest so far, but all products may be negative. Start with the '
+        'first one, or with `-math.inf`.':
+            lambda x, w: _largest((x*w).clamp(min=0)),
+        'You divide with `/`, which leaves a fraction. To count whole rows, use `//`.':
+            lambda x, w: ((x*w).argmax()/w.shape[1], (x*w).argmax() % w.shape[1]),
+        'That is the largest product. Give its place: the row and the column.':
+            lambda x, w: (x*w).max(),
+        'You count from 1. Rows and columns are counted from 0.':
+            lambda x, w: [place + 1 for place in _largest(x*w)]})
 
 # %% ../../nbs/solutions/01_pixels.ipynb #931537e7
 def right_of_each(preds, y, k):
@@ -103,7 +117,8 @@ def _share(right, of): return right.sum()/of.sum()
 check_right_of_each = Exercise(
     right_of_each, '01', random=_labels,
     cases=[(torch.tensor([0, 1, 1, 1, 1, 1, 1]), torch.tensor([0, 0, 0, 1, 1, 1, 1]), 2),
-           (torch.tensor([0, 2, 2, 1, 0]), torch.tensor([0, 0, 1, 1, 2]), 3)],
+           (torch.tensor([0, 2, 2, 1, 0]), torch.tensor([0, 0, 1, 1, 2]), 3),
+           (torch.tensor([0, 0, 1, 0]), torch.tensor([0, 1, 1, 2]), 3)],  # nobody says 2
     why='The baseline is right for 95 % of the digits, yet it misses a 3 more than five times as '
         'often as a 7.',
     hints=['Which predictions count for class 1? Those where you said 1, or those that are a 1?',
@@ -121,7 +136,14 @@ check_right_of_each = Exercise(
         'You count the right ones. Divide by the number of images of that class.':
             lambda preds, y, k: [((preds == y) & (y == c)).sum() for c in range(k)],
         'You made one number of it. A list shows which class is the bad one.':
-            lambda preds, y, k: sum(right_of_each(preds, y, k))/k})
+            lambda preds, y, k: sum(right_of_each(preds, y, k))/k,
+        'You pick the images by what was predicted. Pick those of class `c` by `y == c`.':
+            lambda preds, y, k: [accuracy(preds[preds == c], y[preds == c]) for c in range(k)],
+        'You also count images of other classes, where not saying `c` is right. Take only those '
+        'of class `c`.':
+            lambda preds, y, k: [accuracy(preds == c, y == c) for c in range(k)],
+        'Those are percentages. Give numbers from 0 to 1.':
+            lambda preds, y, k: [100*share for share in right_of_each(preds, y, k)]})
 
 # %% ../../nbs/solutions/01_pixels.ipynb #8f55f763
 def weights_and_threshold(x, y):
@@ -162,7 +184,14 @@ check_weights_and_threshold = Exercise(
         'You add the images up. Take their mean: one class may have more images than the other.':
             lambda x, y: _from(x[y == 1].sum(0), x[y == 0].sum(0)),
         'With a threshold of 0 you favour the class that has more ink.':
-            lambda x, y: (weights_and_threshold(x, y)[0], 0.)})
+            lambda x, y: (weights_and_threshold(x, y)[0], 0.),
+        'The mean of all scores is closer to the class with more images. The threshold is halfway '
+        'between the mean scores of the two classes.':
+            lambda x, y: (_halfway(x, y)[0], score(x, _halfway(x, y)[0]).mean()),
+        'You add up the averages as they are. Square their pixels first.':
+            lambda x, y: _from(*_means(x, y), squares=lambda m: m.sum()),
+        'The threshold has the wrong sign: subtract the squares of class 0 from those of class 1.':
+            lambda x, y: (_halfway(x, y)[0], -_halfway(x, y)[1])})
 
 # %% ../../nbs/solutions/01_pixels.ipynb #015e8be1
 def _baseline():

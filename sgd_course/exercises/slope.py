@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['check_central_slope', 'check_step_down', 'check_walk_down', 'check_flat_place', 'predict_way', 'predict_sign',
-           'predict_ten', 'predict_nudge', 'square', 'parabola', 'cubic', 'any_parabola', 'central_slope', 'step_down',
-           'walk_down', 'flat_place']
+           'predict_ten', 'predict_nudge', 'square', 'parabola', 'cubic', 'lopsided', 'any_parabola', 'central_slope',
+           'step_down', 'walk_down', 'flat_place']
 
 # %% ../../nbs/solutions/02_slope.ipynb #bce548d3
 import math
@@ -32,6 +32,12 @@ def cubic(a, b):
     f.__doc__ = f'{a:g}*x**3 {b:+g}*x'
     return f
 
+def lopsided(a, b):
+    "The function a*x**4 + b*x, which is not symmetric about its minimum."
+    def f(x): return a*x**4 + b*x
+    f.__doc__ = f'{a:g}*x**4 {b:+g}*x'
+    return f
+
 def any_parabola(g): return parabola(uniform(g, .5, 1.5), uniform(g, -2, 2), uniform(g, -3, 3))
 
 # %% ../../nbs/solutions/02_slope.ipynb #4465f247
@@ -42,7 +48,7 @@ def central_slope(f, x, nudge):
 # %% ../../nbs/solutions/02_slope.ipynb #f0022067
 check_central_slope = Exercise(
     central_slope, '02',
-    cases=[(square, 3., .5), (cubic(1, 0), 1., .5)],
+    cases=[(square, 3., .5), (cubic(1, 0), 1., .5), (square, -1.5, .5)],
     random=lambda g: (cubic(uniform(g, 1, 3), uniform(g, -2, 2)), uniform(g, -2, 2),
                       uniform(g, .1, 1)),
     why='On a parabola its error cancels wholly; on other curves it shrinks with the square of '
@@ -60,7 +66,14 @@ check_central_slope = Exercise(
         'The sign is wrong: the rise is the value on the right minus the value on the left.':
             lambda f, x, nudge: (f(x - nudge) - f(x + nudge))/(2*nudge),
         'That is the rise. Divide it by the run.':
-            lambda f, x, nudge: f(x + nudge) - f(x - nudge)})
+            lambda f, x, nudge: f(x + nudge) - f(x - nudge),
+        'Python divides before it subtracts. Put the rise in parentheses: '
+        '`(f(x + nudge) - f(x - nudge))`.':
+            lambda f, x, nudge: f(x + nudge) - f(x - nudge)/(2*nudge),
+        'That is the backward difference: it goes to the left only. Nudge to the right too.':
+            lambda f, x, nudge: (f(x) - f(x - nudge))/nudge,
+        'You go half a nudge to each side. Go a whole one.':
+            lambda f, x, nudge: (f(x + nudge/2) - f(x - nudge/2))/nudge})
 
 # %% ../../nbs/solutions/02_slope.ipynb #81a87ff2
 def step_down(f, x, lr):
@@ -89,7 +102,11 @@ check_step_down = Exercise(
         'Your steps have one fixed length: you take only the sign of the slope.':
             lambda f, x, lr: x - lr*math.copysign(1, slope(f, x)),
         'You step from the loss, `f(x)`. It is `x` that moves.':
-            lambda f, x, lr: f(x) - lr*slope(f, x)})
+            lambda f, x, lr: f(x) - lr*slope(f, x),
+        'You multiply `lr` by the loss, `f(x)`. Multiply it by the slope.':
+            lambda f, x, lr: x - lr*f(x),
+        'That is the slope of `x**2`. Other curves have others: measure it with `slope(f, x)`.':
+            lambda f, x, lr: x - lr*2*x})
 
 # %% ../../nbs/solutions/02_slope.ipynb #1199d83d
 def walk_down(f, x, lr, steps):
@@ -98,11 +115,17 @@ def walk_down(f, x, lr, steps):
     return path
 
 # %% ../../nbs/solutions/02_slope.ipynb #d1645cc5
+def _by_the_loss(f, x, lr, steps):
+    path = [x]
+    for _ in range(steps): path.append(path[-1] - lr*f(path[-1]))
+    return path
+
 def _with_one_slope(f, x, lr, steps): return [x - n*lr*slope(f, x) for n in range(steps + 1)]
 
 check_walk_down = Exercise(
     walk_down, '02',
-    cases=[(square, -1.5, .1, 3), (parabola(1, 3, 1), -1.5, .1, 20), (square, 2., .1, 0)],
+    cases=[(square, -1.5, .1, 3), (parabola(1, 3, 1), -1.5, .1, 20), (square, 2., .1, 0),
+           (square, 1., 1.1, 4), (parabola(1, 2, 0), 2., .1, 3)],  # diverges; is there already
     random=lambda g: (any_parabola(g), uniform(g, -4, 4), uniform(g, .05, .3),
                       int(torch.randint(2, 9, (), generator=g))),
     why='A loop around one step: the rest of the course only changes what is in the step.',
@@ -121,7 +144,14 @@ check_walk_down = Exercise(
         'You walk uphill: subtract the slope.':
             lambda f, x, lr, steps: walk_down(f, x, -lr, steps),
         'Your walk is one step short. With `steps` steps there are `steps + 1` places.':
-            lambda f, x, lr, steps: walk_down(f, x, lr, max(0, steps - 1))})
+            lambda f, x, lr, steps: walk_down(f, x, lr, max(0, steps - 1)),
+        'Your walk is one step too long. With `steps` steps there are `steps + 1` places.':
+            lambda f, x, lr, steps: walk_down(f, x, lr, steps + 1),
+        'Every step begins at the start. Begin each where the last one ended, at `path[-1]`.':
+            lambda f, x, lr, steps: [x] + walk_down(f, x, lr, 1)[1:]*steps,
+        'It ends after one step. Is `return` inside the loop?':
+            lambda f, x, lr, steps: walk_down(f, x, lr, 1) if steps else None,
+        'You multiply `lr` by the loss, `f(x)`. Multiply it by the slope.': _by_the_loss})
 
 # %% ../../nbs/solutions/02_slope.ipynb #6b1b4539
 def flat_place(f, left, right):
@@ -132,17 +162,30 @@ def flat_place(f, left, right):
     return middle
 
 # %% ../../nbs/solutions/02_slope.ipynb #fdeb1781
-def _wrong_half(f, left, right):
-    for _ in range(50):
-        middle = (left + right)/2
-        if slope(f, middle) < 0: right = middle
-        else: left = middle
-    return middle
+def _halve(goes_right):
+    "A function that keeps the right half if `goes_right(f, left, middle, right)`."
+    def flat_place(f, left, right):
+        for _ in range(50):
+            middle = (left + right)/2
+            if goes_right(f, left, middle, right): left = middle
+            else: right = middle
+        return middle
+    return flat_place
 
+def _flat(f, left, right):
+    "To nine digits; `slope` to one side only is off by its nudge."
+    def falls(f, left, middle, right): return slope(f, middle, central=True) < 0
+    return round(_halve(falls)(f, left, right), 9) + 0.  # no -0.0
+
+def _any_valley(g):
+    if uniform(g, 0, 1) < .5: return any_parabola(g), uniform(g, -5, -3), uniform(g, 3, 5)
+    return lopsided(uniform(g, .5, 2), uniform(g, -4, -1)), uniform(g, -3, -1), uniform(g, 2, 4)
+
+# %% ../../nbs/solutions/02_slope.ipynb #99743bfb
 check_flat_place = Exercise(
-    flat_place, '02', tol=(1e-4, 1e-4),
-    cases=[(square, -1., 3.), (parabola(1, 3, 1), -1.5, 5.)],
-    random=lambda g: (any_parabola(g), uniform(g, -5, -3), uniform(g, 3, 5)),
+    flat_place, '02', tol=(1e-4, 1e-4), oracle=_flat, random=_any_valley,
+    cases=[(square, -1., 3.), (parabola(1, 3, 1), -1.5, 5.), (lopsided(1, -1), -1., 2.),
+           (parabola(100, 1, 0), -2., 3.), (parabola(.01, 2, 1), -1., 4.)],  # steep; gentle
     why='Only the sign of the slope was needed. But with two weights there is no left and right '
         'of the goal any more, and then we must walk.',
     hints=['Look at the middle. Does the curve fall or rise there?',
@@ -150,11 +193,16 @@ check_flat_place = Exercise(
            'Fifty halves are enough: 10 becomes less than a millionth of a millionth.'],
     mistakes={
         'You keep the wrong half: where the slope is negative, the flat place is to the right.':
-            _wrong_half,
+            _halve(lambda f, left, middle, right: slope(f, middle) >= 0),
         'That is the middle of the two. Halve again and again, until nothing is left to halve.':
             lambda f, left, right: (left + right)/2,
         'That is the loss there. Give the place, `x`.':
-            lambda f, left, right: f(flat_place(f, left, right))})
+            lambda f, left, right: f(flat_place(f, left, right)),
+        'You compare the ends. The flat place is nearer to the lower one only if the curve is '
+        'symmetric. Look at the slope in the middle.':
+            _halve(lambda f, left, middle, right: f(left) > f(right)),
+        'You look at the value in the middle, `f(middle)`. Look at the slope there.':
+            _halve(lambda f, left, middle, right: f(middle) < 0)})
 
 # %% ../../nbs/solutions/02_slope.ipynb #478ca801
 predict_way = Prediction(
