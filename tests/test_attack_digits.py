@@ -292,7 +292,7 @@ attack(classifier.check_one_epoch,
     dict(torchs_order=torchs_order, basic=with_optimizer(BasicOptim), optim=with_optimizer(torch.optim.SGD),
          data=by_data, autograd=by_autograd, func=by_functional, plain=epoch()),
     dict(loss_after_the_step=epoch(each=after_step), bias_uphill=epoch(step=step_by((1, -1))),
-         rate_by_images=epoch(step=step_by(per_image=True)), without_the_last=epoch(skip=slice(0, 2)),
+         rate_by_images=epoch(step=step_by(per_image=True)), without_the_last=epoch(skip=slice(0, -1)),
          backwards=epoch(skip=slice(None, None, -1)), first_loss=epoch('first'),
          weights_not_cleared=epoch(clear='b'), rate_twice=lambda *args: epoch()(*args[:4], 2*args[4], args[5]),
          returns_nothing=lambda *args: epoch()(*args) and None),
@@ -545,6 +545,13 @@ def foreach(w, b, lr):
     return torch.linalg.vector_norm(w).item()
 
 
+def decorated(w, b, lr):
+    for p in (w, b):
+        p.add_(-lr*p.grad)
+        p.grad = None
+    return w.norm()
+
+
 def stepped(move=True, clear='wb', give=None, sign=(1, 1)):
     def answer(w, b, lr):
         before = w.norm().item()
@@ -558,7 +565,8 @@ def stepped(move=True, clear='wb', give=None, sign=(1, 1)):
 
 
 attack(broken.check_mended_step,
-    dict(optim=by_optimizer(torch.optim.SGD), basic=by_optimizer(BasicOptim), data=by_both, foreach=foreach, plain=stepped()),
+    dict(optim=by_optimizer(torch.optim.SGD), basic=by_optimizer(BasicOptim), data=by_both, foreach=foreach, plain=stepped(),
+         decorated=torch.no_grad()(decorated)),
     dict(length_of_both=stepped(give='both'), length_of_b=stepped(give='b'), bias_uphill=stepped(sign=(1, -1)),
          twice=stepped(sign=(2, 2)), weights_stay=stepped(sign=(0, 1)), weights_not_cleared=stepped(clear='b'),
          squares=lambda w, b, lr: stepped()(w, b, lr)**2),
@@ -759,6 +767,8 @@ attack(layers.check_tent,
          mirrored=lambda x, left, right: tent_with()(-x, -right, -left),
          product=lambda x, left, right: F.relu(x[:, None] - torch.tensor([left, (left + right)/2, right])) @ torch.tensor(
              [1., -2, 1])*2/(right - left),
+         max=lambda x, left, right: sum(n*torch.max(x - p, torch.tensor(0.)) for n, p in (
+             (1, left), (-2, (left + right)/2), (1, right)))*2/(right - left),
          nested=lambda x, left, right: (1 - (x - (left + right)/2).relu()*2/(right - left)
                                         - ((left + right)/2 - x).relu()*2/(right - left)).relu(),
          double=lambda x, left, right: tent_with()(x.double(), left, right)),
@@ -770,8 +780,8 @@ attack(layers.check_tent,
          minimum=lambda x, left, right: torch.minimum(x - left, right - x).relu()*2/(right - left),
          mask=lambda x, left, right: ((x > left)*(x < right))*layers.tent(x, left, right),
          times_height=tent_with(height=lambda left, right: 2/(right - left))),
-    dict(abs=('`relu`', layers._tent_by_distance), half_of_difference=('(left + right)/2', tent_with(lambda left, right: (right - left)/2)),
-         clamped=('`relu`', lambda x, left, right: torch.clamp(1 - 2*abs(x - (left + right)/2)/(right - left), 0, 1))))
+    dict(abs=('relu()`', layers._tent_by_distance), half_of_difference=('(left + right)/2', tent_with(lambda left, right: (right - left)/2)),
+         clamped=('relu()`', lambda x, left, right: torch.clamp(1 - 2*abs(x - (left + right)/2)/(right - left), 0, 1))))
 
 
 # --- 09 momentum_step

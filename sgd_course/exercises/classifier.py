@@ -25,11 +25,11 @@ def any_scores(g):
     return torch.tensor(scores), labels[torch.randperm(n, generator=g)][:, None]
 
 def any_training(g):
-    "Images, labels, weights, bias, a rate, and the images' indices in parts of other sizes."
+    "Images, labels, weights, bias, a rate, and the images' indices in two parts."
     n = int(torch.randint(6, 10, (), generator=g))
     x, y = torch.rand(n, 4, generator=g), torch.randint(0, 2, (n, 1), generator=g).float()
     w, b = (torch.randn(*s, generator=g).requires_grad_() for s in ((4, 1), (1,)))
-    return x, y, w, b, uniform(g, .5, 2), torch.randperm(n, generator=g).split([1, 2, n - 3])
+    return x, y, w, b, uniform(g, .5, 2), torch.randperm(n, generator=g).split([2, n - 2])
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #5a1c07e3
 class Watch(TorchFunctionMode):

@@ -169,7 +169,7 @@ def tent(x, left, right):
 def _tent_by_distance(x, left, right):
     return (1 - (x - (left + right)/2).abs()/((right - left)/2)).clamp(min=0)
 
-_SHARP = ('abs', 'absolute', 'where', 'min', 'max', 'minimum', 'fmin', 'lt', 'le', 'gt', 'ge',
+_SHARP = ('abs', 'absolute', 'where', 'min', 'minimum', 'fmin', 'lt', 'le', 'gt', 'ge',
           'sign', 'heaviside', 'hardtanh')
 
 def _of_relus(answer, x, left, right):
