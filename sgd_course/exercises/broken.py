@@ -12,7 +12,7 @@ __all__ = ['check_mended_loss', 'check_mended_step', 'check_honest_report', 'SHO
 import torch
 
 from ..broken import _mystery, diagnose, loss_with, step_with
-from ..check import Exercise, Prediction, uniform
+from ..check import _VALUE, Exercise, Prediction, Result, uniform
 from ..classifier import linear1, mnist_loss
 
 # %% ../../nbs/solutions/07_broken.ipynb #7f4cfca4
@@ -63,8 +63,11 @@ check_mended_loss = Exercise(
             _loss_with('no sigmoid'),
         'The sigmoid went out with the rounding, and the shapes still broadcast.':
             _loss_with('no sigmoid', 'shapes broadcast'),
-        'A plain number knows nothing of the weights. Give the tensor, without `item()`.':
-            lambda *args: mended_loss(*args).item()})
+        'It knows nothing of the weights: give the tensor itself, without `item()` or `detach()`.':
+            lambda *args: mended_loss(*args).item(),
+        'Both faults are mended, but that is another loss, cross-entropy. Keep the mean distance.':
+            lambda xb, yb, w, b: torch.nn.functional.binary_cross_entropy(
+                linear1(xb, w, b).sigmoid(), yb)})
 
 # %% ../../nbs/solutions/07_broken.ipynb #78ccc69d
 def mended_step(w, b, lr):
@@ -83,6 +86,26 @@ def _step_with(*faults):
 
 def _in_place(w, b, lr): w -= lr*w.grad
 
+def _mended(w, b, lr, move='wb', clear='wb'):
+    with torch.no_grad():
+        for name, p in zip('wb', (w, b)):
+            if name in move: p -= lr*p.grad
+            if name in clear: p.grad = None
+    return w.norm()
+
+def _cleared(give):
+    def step(w, b, lr):
+        length = give(w, b, lr)
+        w.grad = b.grad = None
+        return length
+    return step
+
+def _length_before(w, b, lr):
+    length = w.norm().item()
+    mended_step(w, b, lr)
+    return length
+
+# %% ../../nbs/solutions/07_broken.ipynb #6b2d18f1
 check_mended_step = Exercise(
     mended_step, '07', cases=some(any_gradients), random=any_gradients,
     why='Three faults in one line, and nothing complained. As long as nothing moved, the other '
@@ -94,14 +117,24 @@ check_mended_step = Exercise(
     mistakes={
         'Nothing has moved: `p = ...` makes a new tensor, and `w` and `b` are what they were.':
             lambda w, b, lr: w.norm(),
+        'Nothing has moved, only the gradients are gone: `p = ...` makes a new tensor.':
+            _cleared(lambda w, b, lr: w.norm()),
         'The `w` of your function has moved, the `w` of the caller has not. Change it in place.':
             lambda w, b, lr: (w - lr*w.grad).norm(),
+        'The `w` of the caller has not moved, and its gradient is gone. Change it in place.':
+            _cleared(lambda w, b, lr: (w - lr*w.grad).norm()),
         'It moves now. Two faults are left: one is in the sign, one is in the next step.':
             _step_with('wrong direction', 'gradients not cleared'),
         'One fault is left: the wrong direction. The gradient points uphill.':
             _step_with('wrong direction'),
         'One fault is left: the gradients are not cleared.':
             _step_with('gradients not cleared'),
+        'The bias does not move. It is a parameter like the weights.':
+            lambda *args: _mended(*args, move='w'),
+        'The gradient of the bias is still there: clear it, too.':
+            lambda *args: _mended(*args, clear='w'),
+        'The step is right. The length is that from before the step: take it afterwards.':
+            _length_before,
         'PyTorch would record the step, too. Take it inside `with torch.no_grad():`.':
             _in_place})
 
@@ -116,7 +149,8 @@ def any_accuracies(g):
 
 check_honest_report = Exercise(
     honest_report, '07', random=any_accuracies,
-    cases=[([.91, .95, .93], [.92, .93, .96]), ([.97, .95, .96, .94], [.93, .95, .92, .94])],
+    cases=[([.91, .95, .93], [.92, .93, .96]), ([.97, .95, .96, .94], [.93, .95, .92, .94]),
+           ([.90, .92, .91], [.94, .95, .96])],
     why='Nobody chose by the test digits, so the number is right on average; the best of many '
         'looks is not.',
     hints=['Which digits may say what the best epoch is?',
@@ -155,9 +189,19 @@ def one_step(faults, g):
     step_with(faults, (w, b), 1.)
     return before.item(), grad, loss_with(faults, xb, yb, w, b).item(), w.grad is not None
 
-def any_step(g): return one_step([f for f in SHOWN if torch.rand((), generator=g) < .5], g)
+def any_step(g):
+    "Made up: half of the gradients are 0, and then nothing has moved."
+    flat, left = (torch.rand(2, generator=g) < .5).tolist()
+    before, change = uniform(g, .1, .9), 0 if flat else uniform(g, -.1, .1)
+    return before, torch.randn(6, generator=g)*(not flat), before + change, left
 
 # %% ../../nbs/solutions/07_broken.ipynb #01e91ed2
+def _listed(answer, before, grad, after, left):
+    "A list of faults, in the order of `SHOWN` as far as they are there."
+    found = answer(before, grad, after, left)
+    if not isinstance(found, (list, tuple)): return found
+    return sorted(found, key=lambda f: SHOWN.index(f) if f in SHOWN else len(SHOWN))
+
 def _examine(before, grad, after, left, bad_left=True, up=None, flat=None, first=False):
     "`examine_step` with a switch for each mistake."
     up = after > before if up is None else up
@@ -167,9 +211,12 @@ def _examine(before, grad, after, left, bad_left=True, up=None, flat=None, first
 
 # %% ../../nbs/solutions/07_broken.ipynb #87b90a55
 check_examine_step = Exercise(
-    examine_step, '07', random=any_step,
-    cases=[one_step(faults, torch.Generator().manual_seed(k)) for k, faults in enumerate(
-        [(), *[(f,) for f in SHOWN], SHOWN[:2], SHOWN[::2], SHOWN[1:]])],
+    examine_step, '07', use=_listed, random=any_step, cases=[*(
+        one_step(faults, torch.Generator().manual_seed(k)) for k, faults in enumerate(
+            [(), *[(f,) for f in SHOWN], SHOWN[:2], SHOWN[::2], SHOWN[1:]])),
+        (.3, torch.tensor([0., -.5, -.25, 0., 0., 0.]), .4, False),
+        (.7, torch.tensor([.5, -.5, .25, -.25, 0., 0.]), .6, False),
+        (.4, torch.tensor([.001, 0., 0., 0., 0., 0.]), .4, False)],
     why='One step on one batch takes no time, and finds three faults before a long training.',
     hints=['Begin with an empty list. Which number speaks for which fault?',
            'Use three times `if`, because there may be more than one fault.',
@@ -188,7 +235,13 @@ check_examine_step = Exercise(
             lambda before, grad, after, left:
                 _examine(before, grad, after, left, flat=(grad == 0).any()),
         'A gradient that is left is the fault. You say so if none is left.':
-            lambda *step: _examine(*step, bad_left=False)})
+            lambda *step: _examine(*step, bad_left=False),
+        'Slopes up and down may add up to 0. Look whether each of them is 0.':
+            lambda before, grad, after, left:
+                _examine(before, grad, after, left, flat=grad.sum() == 0),
+        'Compare `after` with `before`. Only a model of zeros begins at one half.':
+            lambda before, grad, after, left:
+                _examine(before, grad, after, left, up=after > .5001)})
 
 # %% ../../nbs/solutions/07_broken.ipynb #bfba476b
 def diagnosis(k):
@@ -197,20 +250,37 @@ def diagnosis(k):
     return names[k]
 
 # %% ../../nbs/solutions/07_broken.ipynb #a1dcb667
+_RIGHT = 'Nothing speaks against it.'
+
 def _against(answer, k):
     "What `diagnose` has to say against a name."
     said = answer(k)
     if not isinstance(said, str): return said
-    return 'Nothing speaks against it.' if said == _mystery(k)[0] else diagnose(k, said)
+    return _RIGHT if said == _mystery(k)[0] else diagnose(k, said)
 
 def _patient(g):
     for k in range(8): _mystery(k)  # trained once, before the time of the answer begins
     return int(torch.randint(8, (), generator=g)),
 
+class _Diagnosis(Exercise):
+    "Says of which names nothing is wrong, if some are missing or wrong."
+    def examine(self, answer):
+        result = super().examine(answer)
+        if result.message != _VALUE: return result
+        names, said = zip(*((answer(k), self.use(answer, k)) for k in range(8)))
+        named, right = [k for k in range(8) if names[k]], [k for k in range(8) if said[k] == _RIGHT]
+        if len(named) == 8 and not right: return result
+        wrong = [k for k in named if k not in right]
+        parts = [f'You have named {len(named)} of 8.']
+        for text, found in (('Nothing speaks against', right), ('Something speaks against', wrong)):
+            if found: parts.append(f'{text} {", ".join(map(str, found))}.')
+        k = min(wrong or set(range(8)) - set(named))
+        return Result(self, 'wrong', ' '.join(parts), input=f'k = {k}', gave=said[k], expected=_RIGHT)
+
 def _mixed_up(one, other): return lambda k: {one: other, other: one}.get(diagnosis(k), diagnosis(k))
 
 # %% ../../nbs/solutions/07_broken.ipynb #478bc58d
-check_diagnosis = Exercise(
+check_diagnosis = _Diagnosis(
     diagnosis, '07', use=_against, cases=[(k,) for k in range(8)], random=_patient,
     oracle=lambda k: _mystery(k)[0],
     why='You have met every fault that curves can show, and somebody who was not ill.',

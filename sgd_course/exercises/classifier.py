@@ -4,11 +4,14 @@
 
 # %% auto #0
 __all__ = ['check_missed', 'check_loss_slopes', 'check_one_epoch', 'check_stop_at', 'check_big_step', 'predict_one_weight',
-           'predict_learned_weights', 'predict_last_seen', 'predict_digit_rate', 'any_scores', 'any_training', 'missed',
-           'loss_slopes', 'one_epoch', 'stop_at', 'big_step']
+           'predict_learned_weights', 'predict_last_seen', 'predict_digit_rate', 'any_scores', 'any_training', 'Watch',
+           'by_hand', 'missed', 'loss_slopes', 'one_epoch', 'stop_at', 'big_step']
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #32996b8c
+from copy import deepcopy
+
 import torch
+from torch.overrides import TorchFunctionMode
 
 from ..check import Exercise, Prediction, uniform
 from ..classifier import BasicOptim, linear1, mnist_loss
@@ -22,11 +25,30 @@ def any_scores(g):
     return torch.tensor(scores), labels[torch.randperm(n, generator=g)][:, None]
 
 def any_training(g):
-    "Images, labels, weights, bias, a rate, and the images' indices in parts of other sizes."
+    "Images, labels, weights, bias, a rate, and the images' indices in two parts."
     n = int(torch.randint(6, 10, (), generator=g))
     x, y = torch.rand(n, 4, generator=g), torch.randint(0, 2, (n, 1), generator=g).float()
     w, b = (torch.randn(*s, generator=g).requires_grad_() for s in ((4, 1), (1,)))
-    return x, y, w, b, uniform(g, .5, 2), torch.randperm(n, generator=g).split([1, 2, n - 3])
+    return x, y, w, b, uniform(g, .5, 2), torch.randperm(n, generator=g).split([2, n - 2])
+
+# %% ../../nbs/solutions/06_threes_and_sevens.ipynb #5a1c07e3
+class Watch(TorchFunctionMode):
+    "Notes each function of PyTorch that is called within it."
+    def __init__(self):
+        super().__init__()
+        self.calls = []  # name, arguments, keyword arguments
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.calls.append((getattr(func, '__name__', ''), args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+    def count(self, *names): return sum(name in names for name, *_ in self.calls)
+
+def by_hand(answer, scores, yb):
+    "What an answer gives. Raises `RuntimeError` if it leaves the work to PyTorch."
+    with Watch() as seen: slopes = answer(scores, yb)
+    if seen.count('backward', 'grad'): raise RuntimeError('It was found by `backward()`.')
+    return slopes
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #c59e595f
 def missed(scores, yb):
@@ -45,7 +67,8 @@ def _missed(scores, yb, limit=0., of_all=False, of_said=False, count=False):
 check_missed = Exercise(
     missed, '06', random=any_scores,
     cases=[(torch.tensor([[2.], [.3], [-1], [.2], [-2]]), torch.tensor([[1.], [1], [1], [0], [0]])),
-           (torch.tensor([[1.], [2], [3]]), torch.tensor([[1.], [0], [0]]))],
+           (torch.tensor([[1.], [2], [3]]), torch.tensor([[1.], [0], [0]])),
+           (torch.tensor([[0.], [1], [0], [-1]]), torch.tensor([[1.], [1], [0], [0]]))],
     why='An accuracy of one half may be (0.5, 0.5), which is guessing, or (0, 1), a model that '
         'says "3" to everything.',
     hints=['Which scores say "3"?',
@@ -63,7 +86,17 @@ check_missed = Exercise(
         'Those are counts. Divide by the number of 3s, and by the number of 7s.':
             lambda scores, yb: _missed(scores, yb, count=True),
         'One half is the border for probabilities. Scores have theirs at 0.':
-            lambda scores, yb: _missed(scores, yb, limit=.5)})
+            lambda scores, yb: _missed(scores, yb, limit=.5),
+        'Every probability is above 0. Compare the scores with 0, or probabilities with one half.':
+            lambda scores, yb: _missed(scores.sigmoid(), yb),
+        'A score of exactly 0 is called a 7, as in `validate`: only `scores > 0` says "3".':
+            lambda scores, yb: _missed(scores + 1e-6, yb),
+        'The first number is that of the 3s that are right. Give those that are missed.':
+            lambda scores, yb: (1 - missed(scores, yb)[0], missed(scores, yb)[1]),
+        'The second number is that of the 7s that are right. Give those that are missed.':
+            lambda scores, yb: (missed(scores, yb)[0], 1 - missed(scores, yb)[1]),
+        'Those are per cent. Give shares, from 0 to 1.':
+            lambda scores, yb: tuple(100*v for v in missed(scores, yb))})
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #6f2c21e7
 def loss_slopes(scores, yb):
@@ -78,7 +111,7 @@ def _by_autograd(scores, yb):
     return scores.grad
 
 check_loss_slopes = Exercise(
-    loss_slopes, '06', oracle=_by_autograd, random=any_scores,
+    loss_slopes, '06', use=by_hand, random=any_scores,
     cases=[(torch.tensor([[0.], [0.]]), torch.tensor([[1.], [0.]])),
            (torch.tensor([[4.], [.5], [-4]]), torch.ones(3, 1))],
     why='The slope is small for a digit that is clearly right, and as small for one that is '
@@ -94,12 +127,16 @@ check_loss_slopes = Exercise(
             lambda scores, yb: -loss_slopes(scores, yb),
         'You give 3s and 7s the same sign. A higher score is good for a 3 and bad for a 7.':
             lambda scores, yb: loss_slopes(scores, yb).abs(),
+        'Minus is right for a 3. If the score of a 7 goes up, the loss gets larger.':
+            lambda scores, yb: -loss_slopes(scores, yb).abs(),
         'The slope of the sigmoid is missing: it is at most a quarter, and 0 far out.':
             lambda scores, yb: (1 - 2*yb)/len(yb),
         'You put the score itself into `p*(1 - p)`. First make a probability of it.':
             lambda scores, yb: (1 - 2*yb)*scores*(1 - scores)/len(yb),
         'That is how far each digit is from its label. How much does that change with the score?':
-            lambda scores, yb: (scores.sigmoid() - yb)/len(yb)})
+            lambda scores, yb: (scores.sigmoid() - yb)/len(yb),
+        'PyTorch did that. Here it is to be found without `backward()`: by hand, as a formula.':
+            _by_autograd})
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #ca85502e
 def one_epoch(x, y, w, b, lr, batches):
@@ -113,21 +150,45 @@ def one_epoch(x, y, w, b, lr, batches):
                 p.grad = None
     return torch.stack(losses).mean()
 
+# %% ../../nbs/solutions/06_threes_and_sevens.ipynb #5a1c07e4
+def _take_away(answer, x, y, w, b, *rest):
+    "Clear the gradients of `w` and `b`, if they make no difference to the next call of an answer."
+    if w.grad is None and b.grad is None: return
+    ends = []
+    for left in True, False:
+        params = deepcopy((w, b))
+        if not left: params[0].grad = params[1].grad = None
+        answer(x, y, *params, *rest)
+        ends.append(params)
+    if all(map(torch.equal, *ends)): w.grad = b.grad = None
+
+def _epoch_done(answer, x, y, w, b, lr, batches):
+    loss = answer(x, y, w, b, lr, batches)
+    _take_away(answer, x, y, w, b, lr, batches)
+    return loss
+
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #a15121d5
-def _epoch(x, y, w, b, lr, batches, clear=True, part=True, moving=2, up=False):
+def _epoch(x, y, w, b, lr, batches, clear='wb', move='wb', part=True, end=False, give='mean'):
     "`one_epoch` with a switch for each mistake."
-    opt, losses = BasicOptim((w, b)[:moving], lr), []
-    if up: opt.lr = -opt.lr
+    losses, sizes = [], torch.tensor([float(len(i)) for i in batches])
     for i in batches:
         i = i if part else slice(None)
         losses.append(mnist_loss(linear1(x[i], w, b), y[i]))
         losses[-1].backward()
-        opt.step()
-        if clear: w.grad = b.grad = None
-    return sum(losses)/len(losses)
+        with torch.no_grad():
+            for name, p in zip('wb', (w, b)):
+                if name in move: p -= lr*p.grad
+                if name in clear: p.grad = None
+    if end: w.grad = b.grad = None
+    losses = torch.stack(losses).detach()
+    return dict(mean=losses.mean(), last=losses[-1], sum=losses.sum(),
+                images=losses @ sizes/sizes.sum())[give]
+
+def _epochs(**switches): return lambda *args: _epoch(*args, **switches)
 
 def _without_no_grad(x, y, w, b, lr, batches): w -= lr*b
 
+# %% ../../nbs/solutions/06_threes_and_sevens.ipynb #5a1c07e6
 def _step_at_the_end(x, y, w, b, lr, batches):
     losses = [mnist_loss(linear1(x[i], w, b), y[i]) for i in batches]
     sum(losses).backward()
@@ -136,9 +197,21 @@ def _step_at_the_end(x, y, w, b, lr, batches):
     opt.zero_grad()
     return sum(losses)/len(losses)
 
+_NO_GRAD = ('fails, because the gradient is `None`. Either it was cleared before the step, or '
+            '`w = ...` has made a new tensor, which has none: change `w` itself, `w -= ...`.')
+
+_without_gradient = {
+    f'`lr*w.grad` {_NO_GRAD}': lambda x, y, w, b, lr, parts: lr*None,
+    f'`w.grad*lr` {_NO_GRAD}': lambda x, y, w, b, lr, parts: None*lr,
+    'Before the first `backward()` there is no gradient to be made zero. `w.grad = None` works '
+    'then, too.': lambda *args: None.zero_(),
+    '`backward()` finds nothing recorded. In `no_grad()` the line `w = ...` makes a new tensor '
+    'that does not require grad: change `w` itself, `w -= ...`, and predict outside.':
+        lambda *args: torch.zeros(()).backward()}
+
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #bb1ed4a5
 check_one_epoch = Exercise(
-    one_epoch, '06', random=any_training,
+    one_epoch, '06', use=_epoch_done, random=any_training,
     cases=[any_training(torch.Generator().manual_seed(seed)) for seed in (101, 102)],
     why='These lines train every model there is: only the model, the loss and the rule of the '
         'step are others.',
@@ -148,18 +221,30 @@ check_one_epoch = Exercise(
            '`torch.no_grad()`, set both gradients to `None`.',
            'Keep each loss in a list before you move. At the end: `torch.stack(losses).mean()`.'],
     mistakes={
-        'The gradients are not cleared, so they add up from batch to batch.':
-            lambda *args: _epoch(*args, clear=False),
+        'The gradients are not cleared, so they add up from batch to batch.': _epochs(clear=''),
+        'You clear once, after the last batch. Until then gradients add up: clear for each batch.':
+            _epochs(clear='', end=True),
+        'The gradient of the bias is not cleared: it adds up from batch to batch.':
+            _epochs(clear='w'),
+        'The gradient of the weights is not cleared: it adds up from batch to batch.':
+            _epochs(clear='b'),
         'The weights go uphill. Subtract the gradient.':
-            lambda *args: _epoch(*args, up=True),
+            lambda x, y, w, b, lr, batches: _epoch(x, y, w, b, -lr, batches),
         'Each of your steps looks at all images. Take those of the batch, `x[i]` and `y[i]`.':
-            lambda *args: _epoch(*args, part=False),
-        'You step once, when all batches are over. Each batch gets its own step.':
-            _step_at_the_end,
+            _epochs(part=False),
+        'All gradients are those of the first weights. For each batch: predict, and step, before '
+        'you go on to the next.': _step_at_the_end,
         'PyTorch would record the step, too. Take it inside `with torch.no_grad():`.':
             _without_no_grad,
-        'The bias does not move. It is a parameter like the weights.':
-            lambda *args: _epoch(*args, moving=1)})
+        'Nothing has moved: `p = p - ...` makes a new tensor, `p -= ...` changes the one there is.':
+            _epochs(move=''),
+        'The bias does not move. It is a parameter like the weights.': _epochs(move='w'),
+        'The steps are right. You give the loss of the last batch: give the mean of all.':
+            _epochs(give='last'),
+        'The steps are right. You give the sum of the losses: divide by their number.':
+            _epochs(give='sum'),
+        'The steps are right. In the mean of the losses, one number for each batch, a large batch '
+        'counts no more than a small one.': _epochs(give='images'), **_without_gradient})
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #26ab7307
 def stop_at(accuracies, patience):
@@ -170,19 +255,19 @@ def stop_at(accuracies, patience):
     return epoch
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #27d32f28
-def _stop(accuracies, patience, late=0, ties=False, worse_than_last=False):
+def _stop(accuracies, patience, late=0, ties=False, last=False, more=0):
     "`stop_at` with a switch for each mistake."
     best, mark = 0, accuracies[0]
     for epoch, accuracy in enumerate(accuracies):
         if accuracy > mark or ties and accuracy == mark: best, mark = epoch, accuracy
-        if worse_than_last: mark = accuracy
-        if epoch - best == patience + late: break
-    return epoch
+        if last: mark = accuracy
+        if epoch - best == patience + late: return epoch
+    return epoch + more
 
 check_stop_at = Exercise(
     stop_at, '06',
     cases=[([.90, .95, .93, .94, .96, .95, .96, .95, .94, .97], 3), ([.5, .7, .6, .9], 1),
-           ([.9, .8, .85, .7, .95], 2), ([.8, .9, .91], 2)],
+           ([.9, .8, .85, .7, .95], 2), ([.8, .9, .91], 2), ([.8, .9, .7, .95, .6], 2)],
     random=lambda g: ([uniform(g, .9, .98) for _ in range(10)],
                       int(torch.randint(1, 4, (), generator=g))),
     why='Then the best epoch is brought back, as `keep_best` does: the epochs after it were the '
@@ -199,11 +284,14 @@ check_stop_at = Exercise(
         'You lose patience at the first epoch that is no better.':
             lambda accuracies, patience: stop_at(accuracies, 1),
         'You compare with the epoch before. Compare with the best epoch so far.':
-            lambda *args: _stop(*args, worse_than_last=True),
+            lambda *args: _stop(*args, last=True),
         'One epoch too late: stop when the best is `patience` epochs ago, not more.':
             lambda *args: _stop(*args, late=1),
         'As good as the best is not better: then the patience goes on running out.':
-            lambda *args: _stop(*args, ties=True)})
+            lambda *args: _stop(*args, ties=True),
+        'One too many: epochs are counted from 0.': lambda *args: stop_at(*args) + 1,
+        'If patience never runs out, that is the last epoch. Epochs are counted from 0, so it is '
+        '`len(accuracies) - 1`.': lambda *args: _stop(*args, more=1)})
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #43e5e903
 def big_step(x, y, w, b, lr, parts):
@@ -216,21 +304,40 @@ def big_step(x, y, w, b, lr, parts):
     opt.zero_grad()
     return sum(losses)
 
+# %% ../../nbs/solutions/06_threes_and_sevens.ipynb #5a1c07e7
+def _in_parts(answer, x, y, w, b, lr, parts):
+    "What an answer gives. Raises `MemoryError` if it keeps what is needed for all parts at once."
+    with Watch() as seen: loss = answer(x, y, w, b, lr, parts)
+    if 0 < seen.count('backward', 'grad') < len(parts): raise MemoryError('It holds a part only.')
+    _take_away(answer, x, y, w, b, lr, parts)
+    return loss
+
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #6a07513d
-def _big_step(x, y, w, b, lr, parts, share=None, every=False, last=False, clear=True):
+def _big_step(x, y, w, b, lr, parts, share=None, every=False, last=False, clear=True, move='wb',
+              give=sum):
     "`big_step` with a switch for each mistake."
-    opt, losses = BasicOptim((w, b), lr), []
+    opt, losses = BasicOptim([p for name, p in zip('wb', (w, b)) if name in move] or [b], lr), []
     for i in parts:
-        if last: opt.zero_grad()
+        if last: w.grad = b.grad = None
         losses.append(mnist_loss(linear1(x[i], w, b), y[i])*(share or len(i)/len(x)))
         losses[-1].backward()
         if every: opt.step(), opt.zero_grad()
-    opt.step()
-    if clear: opt.zero_grad()
-    return sum(losses)
+    if move: opt.step()
+    if clear: w.grad = b.grad = None
+    return give(losses)
 
+def _big_steps(**switches): return lambda *args: _big_step(*args, **switches)
+
+def _all_at_once(x, y, w, b, lr, parts): return _big_step(x, y, w, b, lr, [torch.arange(len(x))])
+
+def _mean_of_parts(x, y, w, b, lr, parts):
+    with torch.no_grad(): losses = [mnist_loss(linear1(x[i], w, b), y[i]) for i in parts]
+    _big_step(x, y, w, b, lr, parts)
+    return sum(losses)/len(losses)
+
+# %% ../../nbs/solutions/06_threes_and_sevens.ipynb #5a1c07e9
 check_big_step = Exercise(
-    big_step, '06', random=any_training,
+    big_step, '06', use=_in_parts, random=any_training,
     cases=[any_training(torch.Generator().manual_seed(seed)) for seed in (103, 104)],
     why='That gradients add up is not only a trap: so one steps with batches that no memory '
         'holds, and so many machines share one batch.',
@@ -239,16 +346,26 @@ check_big_step = Exercise(
            'Multiply the loss of each part by `len(i)/len(x)`. These add up to the loss of all.',
            'In the loop `backward()`; after it one step, perhaps by `BasicOptim`; then clear.'],
     mistakes={
+        'It keeps all parts in memory at once, because it calls `backward()` once for all of them. '
+        'Call it for each part.': _all_at_once,
         'You add up the means of the parts. So the step is too long: each part counts as a whole.':
-            lambda *args: _big_step(*args, share=1),
+            _big_steps(share=1),
         'You give each part the same weight. A part with more images must count more.':
             lambda *args: _big_step(*args, share=1/len(args[-1])),
         'You step after each part. Then the next part sees other weights: step once, at the end.':
-            lambda *args: _big_step(*args, every=True),
+            _big_steps(every=True),
         'You clear between the parts. Only the last one is left for the step.':
-            lambda *args: _big_step(*args, last=True),
+            _big_steps(last=True),
         'Clear the gradients after the step, or they are still there in the next one.':
-            lambda *args: _big_step(*args, clear=False)})
+            _big_steps(clear=False),
+        'Nothing has moved: `w = w - ...` makes a new tensor, `w -= ...` changes the one there is.':
+            _big_steps(move=''),
+        'The bias does not move. It is a parameter like the weights.': _big_steps(move='w'),
+        'The step is right, the loss is not: a part with more images must count more in it, too.':
+            _mean_of_parts,
+        'The step is right, the loss is that of the last part. Give the loss of all images.':
+            lambda *args: _big_step(*args, give=lambda ls: ls[-1]*len(args[0])/len(args[-1][-1])),
+        **_without_gradient})
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #bc6ccacc
 predict_one_weight = Prediction(

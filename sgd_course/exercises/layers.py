@@ -11,6 +11,7 @@ __all__ = ['check_count_parameters', 'check_net_scores', 'check_merge_layers', '
 import torch
 
 from ..check import Exercise, Prediction, uniform
+from .classifier import Watch, by_hand
 
 # %% ../../nbs/solutions/08_layers.ipynb #80457fc9
 def count_parameters(sizes):
@@ -62,7 +63,8 @@ def _by_modules(xb, w1, b1, w2, b2):
 # %% ../../nbs/solutions/08_layers.ipynb #226b9164
 check_net_scores = Exercise(
     net_scores, '08', oracle=_by_modules, random=_any_net,
-    cases=[_any_net(torch.Generator().manual_seed(seed)) for seed in (1, 2)],
+    cases=[*(_any_net(torch.Generator().manual_seed(seed)) for seed in (1, 2)),
+           (100*torch.eye(4), *_any_layers(torch.Generator().manual_seed(3)))],
     why='A network is two lines of code. All else is there to find the numbers in it.',
     hints=['Which three things happen to `xb`, one after the other?',
            'The hidden layer is `xb @ w1 + b1`, and what is negative in it becomes 0.',
@@ -76,6 +78,10 @@ check_net_scores = Exercise(
             lambda xb, w1, b1, w2, b2: ((xb @ w1).clamp(min=0) + b1) @ w2 + b2,
         'That is the distance from 0, `abs`. A ReLU sets negative numbers to 0.':
             lambda xb, w1, b1, w2, b2: (xb @ w1 + b1).abs() @ w2 + b2,
+        'That is a sigmoid between the layers. A ReLU sets negative numbers to 0, no more.':
+            lambda xb, w1, b1, w2, b2: (xb @ w1 + b1).sigmoid() @ w2 + b2,
+        'You keep the negative numbers and fold the others: `clamp(min=0)`, not `clamp(max=0)`.':
+            lambda xb, w1, b1, w2, b2: (xb @ w1 + b1).clamp(max=0) @ w2 + b2,
         'The bias of the second layer is missing.':
             lambda *args: net_scores(*args) - args[-1],
         'A score was asked for, and that is a probability: leave out the sigmoid.':
@@ -101,6 +107,8 @@ check_merge_layers = Exercise(
             lambda w1, b1, w2, b2: (w1 @ w2, b2),
         'The second bias got lost.':
             lambda w1, b1, w2, b2: (w1 @ w2, b1 @ w2),
+        'The other way round: give the weights and then the bias.':
+            lambda *args: merge_layers(*args)[::-1],
         'The bias of the second layer does not go through a layer: add it as it is.':
             lambda w1, b1, w2, b2: (w1 @ w2, (b1 + b2) @ w2),
         'Give two things, the weights and then the bias: `return w, b`.':
@@ -123,7 +131,7 @@ def _any_digits(g):
 
 # %% ../../nbs/solutions/08_layers.ipynb #4258eabd
 check_entropy_slopes = Exercise(
-    entropy_slopes, '08', oracle=_entropy_by_autograd, random=_any_digits,
+    entropy_slopes, '08', use=by_hand, random=_any_digits,
     cases=[(torch.tensor([[0.], [0.]]), torch.tensor([[1.], [0.]])),
            (torch.tensor([[4.], [.5], [-4]]), torch.ones(3, 1))],
     why='The slope is how wrong the probability is. So a digit pulls until it is right, and this '
@@ -142,7 +150,14 @@ check_entropy_slopes = Exercise(
         'You give 3s and 7s the same sign. A higher score is good for a 3 and bad for a 7.':
             lambda scores, yb: entropy_slopes(scores, yb).abs(),
         'You compare the score with the label. First make a probability of it.':
-            lambda scores, yb: (scores - yb)/len(yb)})
+            lambda scores, yb: (scores - yb)/len(yb),
+        'That is the slope of the probability, not of the score. With the slope of the sigmoid, '
+        '`p*(1 - p)`, much cancels.': lambda scores, yb: entropy_slopes(scores, yb)/(
+            scores.sigmoid()*(1 - scores.sigmoid())),
+        'There is one `p*(1 - p)` too many: it cancels, as the logarithm has the slope 1/p.':
+            lambda scores, yb: entropy_slopes(scores, yb)*scores.sigmoid()*(1 - scores.sigmoid()),
+        'PyTorch did that. Here it is to be found without `backward()`: by hand, as a formula.':
+            _entropy_by_autograd})
 
 # %% ../../nbs/solutions/08_layers.ipynb #fde37eab
 def tent(x, left, right):
@@ -153,6 +168,17 @@ def tent(x, left, right):
 # %% ../../nbs/solutions/08_layers.ipynb #48a4d696
 def _tent_by_distance(x, left, right):
     return (1 - (x - (left + right)/2).abs()/((right - left)/2)).clamp(min=0)
+
+_SHARP = ('abs', 'absolute', 'where', 'min', 'minimum', 'fmin', 'lt', 'le', 'gt', 'ge',
+          'sign', 'heaviside', 'hardtanh')
+
+def _of_relus(answer, x, left, right):
+    "What an answer gives. Raises `RuntimeError` if it has made folds by something else than ReLUs."
+    with Watch() as seen: heights = answer(x, left, right)
+    cut = any(f in ('clamp', 'clip') and (len(args) > 2 or 'max' in kwargs)
+              for f, args, kwargs in seen.calls)
+    if cut or seen.count(*_SHARP): raise RuntimeError('A fold was made without `relu`.')
+    return heights
 
 def _folds(x, left, right, *times):
     "A sum of three ReLUs, folded at left, middle and right, as high as `tent`."
@@ -165,7 +191,7 @@ def _any_tent(g):
 
 # %% ../../nbs/solutions/08_layers.ipynb #b97e2f15
 check_tent = Exercise(
-    tent, '08', oracle=_tent_by_distance, random=_any_tent, tol=(1e-4, 1e-4),
+    tent, '08', use=_of_relus, random=_any_tent, tol=(1e-4, 1e-4),
     cases=[(torch.tensor([-2., -1, -.5, 0, .5, 1, 2, 3]), -1., 1.),
            (torch.tensor([0., 1, 2, 3, 4, 5, 6]), 1., 5.)],
     why='Tents side by side, each with its own height, follow any curve: so a wide enough hidden '
@@ -186,7 +212,12 @@ check_tent = Exercise(
         'It is half as high as it should be: divide by half of the width, not by all of it.':
             lambda *args: tent(*args)/2,
         'It is upside down.':
-            lambda *args: -tent(*args)})
+            lambda *args: -tent(*args),
+        'The middle is `(left + right)/2`. The difference of the two is the width.':
+            lambda x, left, right: ((x - left).relu() - 2*(x - (right - left)/2).relu()
+                                    + (x - right).relu())*2/(right - left),
+        'A tent, but not out of ReLUs: add up numbers times `(x - ...).relu()`, and nothing else.':
+            _tent_by_distance})
 
 # %% ../../nbs/solutions/08_layers.ipynb #8f1160be
 predict_two_lines = Prediction(

@@ -17,20 +17,12 @@ def momentum_step(w, total, grad, lr, mom):
     return w - lr*total, total
 
 # %% ../../nbs/solutions/09_optimizers.ipynb #bfefb71b
-def _torch_momentum(w, total, grad, lr, mom, nesterov=False):
-    w = w.clone().requires_grad_()
-    w.grad = grad
-    opt = torch.optim.SGD([w], lr, momentum=mom, nesterov=nesterov)
-    opt.state[w]['momentum_buffer'] = total
-    opt.step()
-    return w.detach(), opt.state[w]['momentum_buffer']
-
 def _three(g): return torch.randn(3, generator=g).double()
 
 def _pair(a, b): return torch.tensor([a, b], dtype=torch.double)
 
 check_momentum_step = Exercise(
-    momentum_step, '09', oracle=_torch_momentum,
+    momentum_step, '09',
     cases=[(_pair(1, 1), _pair(1, -1), _pair(1, 1), .1, .9)],
     random=lambda g: (_three(g), _three(g), _three(g), uniform(g, .01, .5), uniform(g, .3, .95)),
     why='What changes its sign cancels, what always points the same way grows.',
@@ -48,6 +40,15 @@ check_momentum_step = Exercise(
             lambda w, total, grad, lr, mom: momentum_step(w, total, (1 - mom)*grad, lr, mom),
         'The rate is in the sum. Keep the sum of gradients, and multiply by `lr` in the step only.':
             lambda w, total, grad, lr, mom: (w - (mom*total + lr*grad), mom*total + lr*grad),
+        'A step of Nesterov. Plain momentum steps along the sum, and does not look ahead.':
+            lambda w, total, grad, lr, mom:
+                (w - lr*(grad + mom*(mom*total + grad)), mom*total + grad),
+        'You sum up steps, `- lr*g`, not gradients. Here the sum is `mom*total + grad`, and the '
+        'rate and the minus come in the step, `w - lr*total`.':
+            lambda w, total, grad, lr, mom:
+                (w + mom*total - lr*grad, mom*total - lr*grad),
+        'Your sum points downhill: subtract the gradient in the step, add it to the sum.':
+            lambda w, total, grad, lr, mom: (w + lr*(mom*total - grad), mom*total - grad),
         'You add to `w`. The sum points uphill, as the gradients do: subtract.':
             lambda w, total, grad, lr, mom: momentum_step(w, total, grad, -lr, mom)})
 
@@ -57,10 +58,15 @@ def staircase(step, steps, lr):
     return lr/2**quarter
 
 # %% ../../nbs/solutions/09_optimizers.ipynb #cdae126f
+def _any_step(g):
+    steps = int(torch.randint(4, 60, (), generator=g))
+    return int(torch.randint(0, steps, (), generator=g)), steps, uniform(g, .1, 3)
+
 check_staircase = Exercise(
     staircase, '09',
-    cases=[(0, 100, 1.), (99, 100, 1.), (25, 100, 1.), (24, 100, 1.)],
-    random=lambda g: (int(torch.randint(0, 40, (), generator=g)), 40, uniform(g, .1, 3)),
+    cases=[(0, 100, 1.), (99, 100, 1.), (25, 100, 1.), (24, 100, 1.),
+           (9, 10, 1.), (2, 10, 1.), (3, 11, 1.)],
+    random=_any_step,
     why='Large steps first, small ones later, in two lines of code. Many networks were '
         'trained like this.',
     hints=['In which quarter is `step`? Count the quarters from 0.',
@@ -69,6 +75,11 @@ check_staircase = Exercise(
     mistakes={
         'You divide by 1, 2, 3, 4. Halve it each time: 1, 2, 4, 8.':
             lambda step, steps, lr: lr/(1 + 4*step//steps),
+        'You halve it for each `steps//4`, which is rounded down, so that there may be a fifth '
+        'stair. Multiply first: `4*step//steps`.':
+            lambda step, steps, lr: lr/2**(step//(steps//4)),
+        'Your stairs are all equally high: 1, 3/4, 1/2, 1/4. Halve it each time: 1, 1/2, 1/4, 1/8.':
+            lambda step, steps, lr: lr*(1 - (4*step//steps)/4),
         'Your rate falls at every step. A staircase is level within a quarter: use `//`.':
             lambda step, steps, lr: lr/2**(4*step/steps),
         'You begin with half of `lr`. In the first quarter it is `lr` itself.':
@@ -91,6 +102,11 @@ def _weighted_mean(xs, keep):
 
 def _uncorrected(xs, keep): return fading_mean(xs, keep)*(1 - keep**len(xs))
 
+def _from_first(xs, keep):
+    mean = xs[0]
+    for x in xs[1:]: mean = keep*mean + (1 - keep)*x
+    return mean
+
 def _swapped(xs, keep):
     mean = 0
     for x in xs: mean = (1 - keep)*mean + keep*x
@@ -109,6 +125,12 @@ check_fading_mean = Exercise(
     mistakes={
         'It is too small, because it began at 0. Divide by `1 - keep**n` at the end.': _uncorrected,
         'You keep the wrong part: `keep` belongs to the mean, `1 - keep` to the number.': _swapped,
+        'It begins with the first number, which weighs far too much then. Begin at 0, and divide '
+        'by `1 - keep**n` at the end.': lambda xs, keep: _from_first(xs, keep),
+        'It begins with the first number, and is corrected for a start at 0. Begin at 0.':
+            lambda xs, keep: _from_first(xs, keep)/(1 - keep**len(xs)),
+        'You multiply by `1 - keep**n`. Divide: what began at 0 is too small.':
+            lambda xs, keep: fading_mean(xs, keep)*(1 - keep**len(xs))**2,
         'That is the plain mean. The last number should weigh most.':
             lambda xs, keep: sum(xs)/len(xs),
         'That is a sum, as in `Momentum`: each number gets the part `1 - keep`. And at the end, '
@@ -122,12 +144,8 @@ def nesterov(grad, total, mom):
     return grad + mom*total, total
 
 # %% ../../nbs/solutions/09_optimizers.ipynb #4e1ae9ea
-def _torch_nesterov(grad, total, mom):
-    w, total = _torch_momentum(torch.zeros_like(grad), total, grad, 1., mom, nesterov=True)
-    return -w, total
-
 check_nesterov = Exercise(
-    nesterov, '09', oracle=_torch_nesterov,
+    nesterov, '09',
     cases=[(_pair(1, 1), _pair(1, -1), .9)],
     random=lambda g: (_three(g), _three(g), uniform(g, .3, .95)),
     why='It steps as if it stood already where the sum will carry it, and brakes earlier.',
@@ -139,6 +157,11 @@ check_nesterov = Exercise(
             lambda grad, total, mom: (mom*total + grad, mom*total + grad),
         'You look ahead with the old sum, which is plain momentum again. Use the new one.':
             lambda grad, total, mom: (grad + mom*total, total),
+        'You return the old sum. Without the new one nothing is remembered.':
+            lambda grad, total, mom: (nesterov(grad, total, mom)[0], total),
+        'You made a mean: the gradient times `1 - mom`. So does Adam; here it is a sum.':
+            lambda grad, total, mom: (grad + mom*(mom*total + (1 - mom)*grad),
+                                      mom*total + (1 - mom)*grad),
         'You add the whole new sum. It is `mom` times the sum.':
             lambda grad, total, mom: (2*grad + mom*total, mom*total + grad),
         'The two are in the wrong order: the direction first, then the sum.':

@@ -43,6 +43,8 @@ check_mean_gradient = Exercise(
             lambda grads, sizes: sum(n*g for n, g in zip(sizes, grads))/len(grads),
         'You weighted them and stopped: divide by the number of all images.':
             lambda grads, sizes: sum(n*g for n, g in zip(sizes, grads)),
+        'You divided each mean by the number of all images: it is a mean already, so multiply it '
+        'by its size.': lambda grads, sizes: sum(grads)/sum(sizes),
         'You gave small parts the large weights. Multiply by the size.':
             lambda grads, sizes: sum(g/n for n, g in zip(sizes, grads))/sum(1/n for n in sizes)})
 
@@ -62,8 +64,9 @@ def _block(n, rank, world):
 def _of_the_last(g):
     "Workers and images, such that the chosen worker gets a repeated one."
     world = int(torch.randint(3, 7, (), generator=g))
-    n = world*int(torch.randint(2, 5, (), generator=g)) + 1
-    return n, int(torch.randint(2, world, (), generator=g)), world
+    some = int(torch.randint(1, world - 1, (), generator=g))  # images in the last round
+    n = world*int(torch.randint(2, 5, (), generator=g)) + some
+    return n, int(torch.randint(some + 1, world, (), generator=g)), world
 
 check_my_images = Exercise(
     my_images, '10', oracle=_torchs_images, random=_of_the_last,
@@ -81,6 +84,11 @@ check_my_images = Exercise(
             lambda n, rank, world: list(range(rank, n//world*world, world)),
         'You repeat the last image. The order begins again from the front.':
             lambda n, rank, world: [min(i, n - 1) for i in range(rank, -(-n//world)*world, world)],
+        'You count on beyond the last image, `n - 1`. The order begins again from the front.':
+            lambda n, rank, world: list(range(rank, -(-n//world)*world, world)),
+        'Workers are counted from 0: worker `rank` begins with image `rank`, not with the one '
+        'before.': lambda n, rank, world: [(i - 1) % n for i in range(
+            rank, -(-n//world)*world, world)],
         'You begin with image 0. Worker `rank` begins with image `rank`.':
             lambda n, rank, world: [i % n for i in range(0, -(-n//world)*world, world)]})
 
@@ -126,6 +134,8 @@ check_ring_step = Exercise(
             lambda has, s: _in_a_row(has, 0),
         'You count the pieces forwards. It is `(r - s) % N`.':
             lambda has, s: _in_a_row(has, s, back=-1),
+        'Rows and columns are mixed up: there is a row for each worker, `has[r, k]`.':
+            lambda has, s: ring_step(has.T, s).T,
         'You send everything at once. Each worker sends one piece.': _all_of_it,
         'The sender has lost its piece. It sends a copy.': _moved})
 
@@ -145,7 +155,8 @@ def _fastest(time):
 
 check_best_workers = Exercise(
     best_workers, '10',
-    cases=[(1., .001, .1, 64), (1., .3, .2, 8), (.3, .001, .2, 16), (4., .001, 1., 100)],
+    cases=[(1., .001, .1, 64), (1., .3, .2, 8), (.3, .001, .2, 16), (4., .001, 1., 100),
+           (10., .0001, .1, 4), (20., .0001, .1, 50), (.62, .1, .1, 8)],
     random=_any_times,
     why='More workers compute less each, but the messages follow one another, and in the end '
         'waiting eats up what was gained.',
@@ -155,6 +166,12 @@ check_best_workers = Exercise(
     mistakes={
         'You gave the time. The number of workers is wanted.':
             lambda c, l, t, most: min(c/n + 2*(n - 1)*(l + t/n) for n in range(1, most + 1)),
+        'You leave `most` itself out: `range(1, most)` ends before it.':
+            lambda *args: best_workers(*args[:3], max(1, args[3] - 1)),
+        'That is the position in a list, counted from 0. Give the number of workers.':
+            lambda *args: best_workers(*args) - 1,
+        'Both the waiting and the sending have `2*(n - 1)`. You have `n - 1`.':
+            _fastest(lambda n, c, l, t: c/n + (n - 1)*(l + t/n)),
         'You left out the waiting: `2*(n - 1)*latency`.':
             _fastest(lambda n, c, l, t: c/n + 2*(n - 1)/n*t),
         'You left out the sending: `2*(n - 1)/n*transfer`.':
