@@ -12,10 +12,13 @@ NBS = Path(__file__).parent.parent/'nbs'
 LINK = re.compile(r'\]\(glossary\.\w+#([^\s)]+)(?:\s+"(?:\\.|[^"\\])*")?\)')
 
 
+def anchor(term: str) -> str: return term.replace(' ', '-')  # as JupyterLab makes it
+
+
 def definitions() -> dict:  # anchor of a term -> its definition, as text without Markdown
     text = (NBS/'glossary.md').read_text(encoding='utf-8')
     entries = re.findall(r'^### (.+)\n\n(.+) \[Lesson', text, re.M)
-    return {term.replace(' ', '-'): said.replace('`', '') for term, said in entries}
+    return {anchor(term): said.replace('`', '') for term, said in entries}
 
 
 def titled(source: str, said: dict) -> str:  # the same Markdown, each link to a known term with its title
