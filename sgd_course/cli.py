@@ -153,6 +153,7 @@ def _notes(exercise):
 # %% ../nbs/api/cli.ipynb #0df85033
 def _solved(raw, exercises):
     "A lesson with the solutions of these exercises; as it is if it has none of them."
+    if not exercises: return raw
     book, cells = json.loads(raw), []
     for cell in book['cells']:
         cells.append(cell)

@@ -57,9 +57,8 @@ def test_links_land_on_every_term_of_the_glossary(open_book, lab):
     nb['cells'] = [dict(cell_type='markdown', id='links', metadata={}, source=titled(links, said))]
     path.write_text(json.dumps(nb))
     book = open_book(path=path)
-    found = {term: book.page.evaluate(FOLLOW, [term, i % 20 == 0]) for i, term in enumerate(TERMS)}
-    assert [t for t, (there, _) in found.items() if not there] == []
-    assert {t: title for t, (_, title) in found.items()} == {t: said[anchor(t)] for t in TERMS}
+    for i, term in enumerate(TERMS):
+        assert book.page.evaluate(FOLLOW, [term, i % 20 == 0]) == [True, said[anchor(term)]], term
 
 
 # --- an explorer, elsewhere than in JupyterLab and Chromium
@@ -121,9 +120,8 @@ def test_explorer_in_firefox(firefox, lab):
 def test_explorer_in_notebook_7(browser, lab):
     "The server of JupyterLab has it too, where it is installed."
     if not find_spec('notebook'): missing('notebook>=7')
-    path, errors = notebook(lab.root/'nb'/'seven.ipynb', EXPLORER), []
+    path = notebook(lab.root/'nb'/'seven.ipynb', EXPLORER)
     page = browser.new_page(viewport=dict(width=1100, height=1000))
-    page.on('pageerror', lambda e: errors.append(str(e)))
     page.goto(f'http://127.0.0.1:{lab.port}/notebooks/{path.name}?token={lab.token}')
     page.locator('.jp-Notebook-ExecutionIndicator[data-status=idle]').wait_for(timeout=90_000)
     page.locator('.jp-Notebook .jp-Cell').click()
@@ -133,5 +131,4 @@ def test_explorer_in_notebook_7(browser, lab):
             if found := true(): return found
             page.wait_for_timeout(100)
     slides(until, page.evaluate, lambda: page.keyboard.press('ArrowRight'))
-    assert errors == []
     page.close()
