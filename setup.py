@@ -26,5 +26,5 @@ setup(
     package_dir={f"{lib}.lessons": nbs},
     package_data={lib: ["*.npz", "*.js", "*.css", "ladder.json", "MNIST-NOTICE.txt",
                         "TEACHING.md"],
-                  f"{lib}.lessons": ["*.ipynb"]},
+                  f"{lib}.lessons": ["*.ipynb", "*.md"]},
 )

@@ -32,10 +32,22 @@ def _lessons():
     "The lessons that came with the package, in the order of the course."
     here = Path(files('sgd_course'))
     folders = [f for f in (here/'lessons', here.parent/'nbs') if f.is_dir()]
-    found = sorted(folders[0].glob('*.ipynb')) if folders else []
+    found = sorted(f for end in ('ipynb', 'md') for f in folders[0].glob(f'*.{end}')) if folders else []
     if found: return found
     raise CliError(f'The lessons are missing: there is no {here/"lessons"}. Install the package '
                    'again, with pip install --force-reinstall --no-deps.')
+
+# %% ../nbs/api/cli.ipynb #5b1e0b02
+def _bytes(book): return (json.dumps(book, indent=1, ensure_ascii=False) + '\n').encode()
+
+def _fresh(file):
+    "A page as it was before anybody ran it; what is no notebook, as it is."
+    raw = file.read_bytes()
+    if file.suffix != '.ipynb': return raw
+    book = json.loads(raw)
+    for cell in book['cells']:
+        if cell['cell_type'] == 'code': cell.update(outputs=[], execution_count=None)
+    return _bytes(book)
 
 # %% ../nbs/api/cli.ipynb #69b269ee
 def _write_new(dst, raw):
@@ -80,10 +92,15 @@ def _run(args, env):
 
 # %% ../nbs/api/cli.ipynb #640e3dda
 _NEWS = '@jupyterlab/apputils-extension:announcements'
+_LAB = '''
+import sys
+sys.path[:] = filter(None, sys.path)  # '' is the current folder
+from jupyterlab.labapp import main
+sys.exit(main())'''
 
 def _start(dir, port, no_browser):
     "Start JupyterLab on the contents page in `dir`; return its exit code."
-    args = [sys.executable, '-m', 'jupyterlab', f'--ServerApp.root_dir={dir.resolve()}',
+    args = [sys.executable, '-c', _LAB, f'--ServerApp.root_dir={dir.resolve()}',
             '--ServerApp.ip=127.0.0.1', '--LabApp.default_url=/lab/tree/index.ipynb']
     if port is not None: args.append(f'--port={port}')
     if no_browser: args.append('--no-browser')
@@ -106,12 +123,13 @@ def lab(
     "Copy the lessons that are not in `dir` yet, replacing none, and open JupyterLab on them."
     if port is not None and not 0 < port < 65536:
         raise CliError(f'port {port}: expected a number from 1 to 65535, such as 8888.')
-    _write_all(Path(dir), {f.name: f.read_bytes() for f in _lessons()}, 'lab')
+    to = Path(dir).expanduser()
+    _write_all(to, {f.name: _fresh(f) for f in _lessons()}, 'lab')
     if copy_only: return 0
     if not find_spec('jupyterlab'):
         raise CliError('JupyterLab is not installed. Install what the lessons need: '
                        'pip install "sgd_course[course]"')
-    return _start(Path(dir), port, no_browser)
+    return _start(to, port, no_browser)
 
 # %% ../nbs/api/cli.ipynb #4f0f00c4
 def _solved_source(source, exercise):
@@ -135,6 +153,7 @@ def _notes(exercise):
 # %% ../nbs/api/cli.ipynb #0df85033
 def _solved(raw, exercises):
     "A lesson with the solutions of these exercises; as it is if it has none of them."
+    if not exercises: return raw
     book, cells = json.loads(raw), []
     for cell in book['cells']:
         cells.append(cell)
@@ -146,7 +165,7 @@ def _solved(raw, exercises):
             cells.append(_text_cell(f'{cell["id"][:40]}-{len(cells)}', _notes(e)))
     if len(cells) == len(book['cells']): return raw
     book['cells'] = [_text_cell('with-solutions', _BANNER), *cells]
-    return (json.dumps(book, indent=1, ensure_ascii=False) + '\n').encode()
+    return _bytes(book)
 
 # %% ../nbs/api/cli.ipynb #3dd25e1f
 def handout(
@@ -154,9 +173,10 @@ def handout(
 ) -> int:      # exit code
     "For instructors: write DIR/learner, DIR/solutions and DIR/TEACHING.md, replacing no file."
     from sgd_course.check import course
-    to, learner = Path(dir), {f.name: f.read_bytes() for f in _lessons()}
+    to, lessons = Path(dir).expanduser(), _lessons()
     of = lambda name: [e for e in course().values() if name.startswith(e.lesson)]
-    solutions = {name: _solved(raw, of(name)) for name, raw in learner.items()}
+    learner = {f.name: _fresh(f) for f in lessons}
+    solutions = {f.name: _solved(f.read_bytes(), of(f.name)) for f in lessons}
     notes = {'TEACHING.md': (Path(files('sgd_course'))/'TEACHING.md').read_bytes()}
     for folder, contents in ((to/'learner', learner), (to/'solutions', solutions), (to, notes)):
         _write_all(folder, contents, 'handout')

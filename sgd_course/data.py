@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from .validate import whole
+
 # %% ../nbs/api/data.ipynb #2f29dda6
 class Digits(NamedTuple):
     "Images of two digits and their labels, for training and for validation."
@@ -61,7 +63,8 @@ def _load(path):
     if not path.exists():
         raise FileNotFoundError(f'The digits are missing: there is no {path}. {mend}')
     try:
-        with np.load(path, allow_pickle=False) as z: arrays = {k: z[k] for k in z.files}
+        with path.open('rb') as f, np.load(f, allow_pickle=False) as z:
+            arrays = {k: z[k] for k in z.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as e:
         raise ValueError(f'{path} is damaged or incomplete ({e}). {mend}') from None
     found = _sha256(arrays)
@@ -86,9 +89,19 @@ def threes_and_sevens() -> Digits:  # labels: 1 for a 3, 0 for a 7
     return _digits(d['train_x'], d['train_y'], d['valid_x'], d['valid_y'])
 
 # %% ../nbs/api/data.ipynb #54e88d07
-def _cache(): return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'sgd_course'
+def _folder(given, own=''):
+    "The folder `given`, or `own` in the package's part of the user's cache; `~` is the home folder."
+    cache = Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')/'sgd_course'
+    path = cache/own if given is None else Path(given)
+    try: return path.expanduser()
+    except RuntimeError:
+        raise FileNotFoundError(f'{path}: the home folder is not known here. Set HOME, or name a '
+                                "folder without ~, such as './mnist'.") from None
 
-def _count(root): return sum(1 for _ in Path(root).glob('*/*/*.png'))
+def _names(d):
+    "The names of the pictures in a folder made from the arrays `d`, those for training first."
+    return [f'{split}/{3 if y else 7}/{i}.png' for split in ('train', 'valid')
+            for y, i in zip(d[f'{split}_y'], d[f'{split}_index'])]
 
 # %% ../nbs/api/data.ipynb #d786fb65
 def mnist_sample(
@@ -99,22 +112,20 @@ def mnist_sample(
     Raises `FileExistsError` if `dest` exists and is no such folder, `OSError` if that fails.
     """
     from PIL import Image
-    dest = Path(dest) if dest is not None else _cache()/'mnist_sample'
-    d = _load(_BUNDLE)
-    n = len(d['train_y']) + len(d['valid_y'])
+    dest, d = _folder(dest, 'mnist_sample'), _load(_BUNDLE)
+    names = _names(d)
     if dest.exists():
-        if dest.is_dir() and _count(dest) == n: return dest
-        raise FileExistsError(f'{dest} exists, but is not a folder with the {n} pictures: '
+        # systems put files of their own beside the pictures, such as ._10.png
+        there = {f.relative_to(dest).as_posix() for f in dest.glob('*/*/[!.]*.png')}
+        if there == set(names): return dest
+        raise FileExistsError(f'{dest} exists, but is not a folder with the {len(names)} pictures: '
                               'expected a name that does not exist yet. Or remove that one.')
     dest.parent.mkdir(parents=True, exist_ok=True)
     # written beside `dest` and renamed when complete: a broken run leaves no half of a data set
     with tempfile.TemporaryDirectory(dir=dest.parent) as tmp:
         root = Path(tmp)/dest.name
-        for split in ('train', 'valid'):
-            folders = {1: root/split/'3', 0: root/split/'7'}
-            for f in folders.values(): f.mkdir(parents=True)
-            for x, y, i in zip(d[f'{split}_x'], d[f'{split}_y'], d[f'{split}_index']):
-                Image.fromarray(x).save(folders[int(y)]/f'{i}.png')
+        for folder in {(root/name).parent for name in names}: folder.mkdir(parents=True)
+        for x, name in zip([*d['train_x'], *d['valid_x']], names): Image.fromarray(x).save(root/name)
         root.rename(dest)
     return dest
 
@@ -127,7 +138,7 @@ def _mnist(root, train):
     raw = root/'MNIST'/'raw'
     there = all((raw/f.removesuffix('.gz')).exists() for f in _FILES)
     try: ds = MNIST(root, train=train, download=True)
-    except (OSError, RuntimeError, ValueError, AssertionError, EOFError) as e:
+    except Exception as e:  # a proxy, a mirror or a file can be wrong in more ways than one can list
         if there:
             raise ValueError(f'A file in {raw} is damaged ({e}). Remove that folder, and try '
                              'again with a network.') from None
@@ -148,13 +159,15 @@ def digits(
 
     Raises `ValueError` unless they are two digits, `FileNotFoundError` without files and network.
     """
-    if not (a in range(10) and b in range(10)) or a == b:
+    try: pair = whole('a', a), whole('b', b)
+    except ValueError: pair = 0, 0
+    if pair[0] == pair[1] or max(pair) > 9:
         raise ValueError(f'digits({a!r}, {b!r}): expected two different digits from 0 to 9, '
                          'such as digits(4, 9).')
-    root = Path(root) if root is not None else _cache()
+    root = _folder(root)
     out = []
     for train in (True, False):
         x, y = _mnist(root, train)
-        index, label = _select(y, a, b)
+        index, label = _select(y, *pair)
         out += [x[index], label]
     return _digits(*out)

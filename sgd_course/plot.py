@@ -10,25 +10,73 @@ __all__ = ['BLUE', 'ORANGE', 'GREEN', 'RED', 'SKY', 'PURPLE', 'YELLOW', 'BLACK',
 # %% ../nbs/api/plot.ipynb #c63f23eb
 import base64
 import html
+import inspect
 import re
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, wraps
 from io import BytesIO
 
+import numpy as np
 import torch
+
+from .validate import real, whole
 
 # %% ../nbs/api/plot.ipynb #be7a0f16
 # M. Okabe and K. Ito, "Color Universal Design", 2008
 BLUE, ORANGE, GREEN, RED = '#0072B2', '#E69F00', '#009E73', '#D55E00'
 SKY, PURPLE, YELLOW, BLACK = '#56B4E9', '#CC79A7', '#F0E442', '#000000'
 
+# %% ../nbs/api/plot.ipynb #5b1e0a01
+_OTHER = 'backend', 'interactive', 'toolbar', 'figure.hooks'  # settings of the session, not of a picture
+_inside = False  # is a `style()` open?
+
+@cache
+def _settings():
+    from matplotlib import rcParamsDefault
+    return {k: v for k, v in rcParamsDefault.items() if not k.startswith(_OTHER)}
+
+@contextmanager
+def style():
+    "matplotlib with its own defaults; the settings of the user are hers again at the end."
+    global _inside
+    from matplotlib import rcParams
+    if _inside: yield; return
+    # not `rc_context`, which takes a millisecond: each method of a figure comes here
+    users = dict(dict.items(rcParams))
+    _inside = True
+    dict.update(rcParams, _settings())
+    try: yield
+    finally:
+        dict.update(rcParams, users)
+        _inside = False
+
+# %% ../nbs/api/plot.ipynb #5b1e0a02
+def _styled(cls):
+    "`cls`, with each of its public methods in the style of the course."
+    def styled(f):
+        @wraps(f)
+        def method(*args, **kwargs):
+            if _inside: return f(*args, **kwargs)
+            with style(): return f(*args, **kwargs)
+        return method
+    for k in {*dir(cls)} - {'get_data_ratio'}:  # matplotlib looks whether this one is its own
+        f = inspect.getattr_static(cls, k)
+        if k[0] != '_' and inspect.isfunction(f): setattr(cls, k, styled(f))
+    return cls
+
 # %% ../nbs/api/plot.ipynb #1c6f28db
 @cache
 def _figure_class():
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    axes = _styled(type('Axes', (Axes,), {}))
     class AltFigure(Figure):
         "A figure that shows itself as an HTML image with alternative text."
         alt_text = None
+
+        def add_subplot(self, *args, **kwargs):
+            if not kwargs.keys() & {'projection', 'polar'}: kwargs = {'axes_class': axes} | kwargs
+            return super().add_subplot(*args, **kwargs)
 
         def _alt(self):
             if self.alt_text: return self.alt_text
@@ -43,7 +91,7 @@ def _figure_class():
                     f'src="data:image/png;base64,{base64.b64encode(data).decode()}">')
 
         def __repr__(self): return f'<{self._alt()}>'
-    return AltFigure
+    return _styled(AltFigure)
 
 # %% ../nbs/api/plot.ipynb #768988bb
 def _png(fig):
@@ -70,8 +118,9 @@ def subplots(
 ):                     # figure, and its axes as `plt.subplots` gives them
     "`plt.subplots` with alternative text."
     import matplotlib.pyplot as plt
-    fig, ax = plt.subplots(nrows, ncols, figsize=figsize or (4*ncols, 3*nrows),
-                           FigureClass=_figure_class(), **dict(layout='constrained') | kwargs)
+    with style():
+        fig, ax = plt.subplots(nrows, ncols, figsize=figsize or (4*ncols, 3*nrows),
+                               FigureClass=_figure_class(), **dict(layout='constrained') | kwargs)
     fig.alt_text = alt
     _only_html()
     if not shown: plt.close(fig)
@@ -90,9 +139,19 @@ def _axes(ax, figsize, alt):
     if getattr(ax.figure, 'alt_text', '') is None: ax.figure.alt_text = alt
     return ax
 
+# %% ../nbs/api/plot.ipynb #5b1e0a03
+def _values(f, x):
+    "`f` at all numbers of `x`; one by one if it takes only single ones, as math.sin does."
+    with torch.no_grad():
+        try: y = torch.as_tensor(f(x))
+        except (TypeError, ValueError, RuntimeError) as e:
+            try: y = torch.tensor([float(torch.as_tensor(f(v)).detach()) for v in x])
+            except Exception: raise e from None  # what went wrong first is what has to be fixed
+    return y.detach().cpu()
+
 # %% ../nbs/api/plot.ipynb #ff5001af
 def plot_function(
-    f,                 # function of a 1-d tensor that works element by element
+    f,                 # function of a number, or of a 1-d tensor, element by element
     tx=None, ty=None,  # what is along the axes; `None`: `x` and `f(x)`
     title=None,        # above the picture
     min=-2, max=2,     # range of x
@@ -101,21 +160,22 @@ def plot_function(
     alt=None,          # alternative text; `None`: made from the labels
 ):                     # the axes
     "Draw `f` from `min` to `max`. Raises `ValueError` for no range or if `f` changes the shape."
+    min, max = real('min', min), real('max', max)
     if not min < max: raise ValueError(f'min={min}, max={max}: expected min < max.')
     x = torch.linspace(min, max, 201)
-    y = torch.as_tensor(f(x))
+    y = _values(f, x)
     if y.shape != x.shape:
         raise ValueError(f'f gave shape {tuple(y.shape)} for x of shape {tuple(x.shape)}: '
                          'expected one value for each x, such as lambda x: x**2.')
     tx, ty = tx or 'x', ty or 'f(x)'
     ax = _axes(ax, figsize, alt or f'{title or "A curve"}: {ty} for {tx} from {min} to {max}')
-    ax.plot(x, y.detach(), color=BLUE)
+    ax.plot(x.numpy(), y.numpy(), color=BLUE)
     ax.set(xlabel=tx, ylabel=ty, title=title)
     return ax
 
 # %% ../nbs/api/plot.ipynb #0a1b6b7e
 def plot_path(
-    f,               # function of a 1-d tensor, element by element
+    f,               # function of a number, or of a 1-d tensor, element by element
     path,            # (steps + 1,) places of the walk, the start first
     title=None,      # above the picture
     ax=None,         # axes to draw on; `None`: a new figure
@@ -124,15 +184,17 @@ def plot_path(
 ):                   # the axes
     "Draw the places of a walk on the curve of `f`. Raises `ValueError` unless `path` is 1-d."
     path = torch.as_tensor(path).detach()
-    if path.ndim != 1 or not len(path):
-        raise ValueError(f'path has shape {tuple(path.shape)}: expected (steps + 1,).')
-    ok = path[path.isfinite()]
-    r = 1.1*ok.abs().max().item() or 1.
+    if path.ndim != 1 or not path.isfinite().any():
+        raise ValueError(f'path has shape {tuple(path.shape)} and {int(path.isfinite().sum())} finite '
+                         'places: expected (steps + 1,), with at least one finite place.')
+    ok = path[path.isfinite()].cpu()
+    furthest = 1.1*ok.abs().max().item() or 1.
+    r = furthest if furthest < 1e37 else 1e37  # float32, in which the curve is drawn, ends at 3e38
     min, max = -r if min is None else min, r if max is None else max
     alt = (f'{title or "A walk"}: {len(path) - 1} steps on a curve, '
            f'from {tx} = {path[0]:.4g} to {tx} = {path[-1]:.4g}')
     ax = plot_function(f, tx, ty, title, min, max, ax=ax, alt=alt)
-    with torch.no_grad(): y = torch.as_tensor(f(ok))
+    ok, y = ok.numpy(), _values(f, ok).numpy()
     ax.plot(ok, y, 'o-', color=RED, lw=1, ms=5, alpha=.8)
     ax.plot(ok[0], y[0], 'o', color=BLACK, ms=8)
     ax.annotate('start', (ok[0], y[0]), xytext=(8, 4), textcoords='offset points')
@@ -140,11 +202,16 @@ def plot_path(
 
 # %% ../nbs/api/plot.ipynb #7be2b77a
 def _image(x, name):
-    "`x` as one 28x28-like image, from (h, w) or from (784,)."
-    x = torch.as_tensor(x).detach()
+    "`x` as an array of one 28x28-like image, from (h, w), from (784,), or from one of PIL's."
+    if hasattr(x, 'convert'): x = x.convert('L')
+    x = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+    if x.dtype.kind not in 'biuf':
+        raise TypeError(f'{name} holds {x.dtype}: expected one image, (28, 28), of numbers.')
+    if x.dtype.kind in 'iu' and x.size and x.max() > 1: x = x/255  # as in a file: 255 is full ink
+    x = np.asarray(x, dtype=np.float32)
     if x.ndim == 1 and int(len(x)**.5)**2 == len(x) > 1: return x.reshape(int(len(x)**.5), -1)
     if x.ndim != 2:
-        raise ValueError(f'{name} has shape {tuple(x.shape)}: expected one image, (28, 28).')
+        raise ValueError(f'{name} has shape {x.shape}: expected one image, (28, 28).')
     return x
 
 def _bare(ax, title):
@@ -154,13 +221,13 @@ def _bare(ax, title):
 
 # %% ../nbs/api/plot.ipynb #83a9504a
 def show_digit(
-    x,              # (28, 28) or (784,) image, ink from 0 to 1
+    x,              # (28, 28) or (784,) image, ink from 0 to 1, or bytes to 255; or one of PIL's
     title=None,     # above the picture
     numbers=False,  # write each pixel's value, from 0 to 99, on it
     ax=None,        # axes to draw on; `None`: a new figure
     alt=None,       # alternative text
 ):                  # the axes
-    "Draw one image. Raises `ValueError` for another shape."
+    "Draw one image. Raises `ValueError` for another shape, `TypeError` for what is no image."
     x = _image(x, 'x')
     ax = _axes(ax, (9, 9) if numbers else (2, 2), alt or f'Image of a digit: {title or "no title"}')
     ax.imshow(x, cmap='Greys', vmin=0, vmax=1)
@@ -173,7 +240,7 @@ def show_digit(
 
 # %% ../nbs/api/plot.ipynb #ab8bc804
 def show_digits(
-    xs,           # n images, (28, 28) or (784,) each
+    xs,           # n images, each as for `show_digit`
     titles=None,  # n texts
     ncols=10,     # images in a row
     alt=None,     # alternative text
@@ -184,7 +251,7 @@ def show_digits(
     if not n or len(titles) != n:
         raise ValueError(f'{n} images and {len(titles)} titles: '
                          'expected at least one image and as many titles.')
-    ncols = min(ncols, n)
+    ncols = min(whole('ncols', ncols, 1), n)
     nrows = -(-n//ncols)
     words = f': {", ".join(titles)}' if any(titles) else ''
     fig, axs = subplots(nrows, ncols, figsize=(ncols, nrows*(1.3 if words else 1)), squeeze=False,
@@ -208,9 +275,9 @@ def show_weights(
 
     Raises `ValueError` for another shape.
     """
-    w = torch.as_tensor(w).detach()
-    w = _image(w.squeeze(-1) if w.ndim == 2 and w.shape[-1] == 1 else w, 'w')
-    limit = limit or w.abs().max().item() or 1.
+    w = torch.as_tensor(w).detach().cpu().numpy()
+    w = _image(w[:, 0] if w.ndim == 2 and w.shape[1] == 1 else w, 'w')
+    limit = limit or float(abs(w).max()) or 1.
     ax = _axes(ax, (3.2, 2.6), alt or f'Weights as a picture, {title or "no title"}: '
                f'from {w.min():.2g} (red) over 0 (white) to {w.max():.2g} (blue)')
     shown = ax.imshow(w, cmap='RdBu', vmin=-limit, vmax=limit)
@@ -289,6 +356,7 @@ def draw_steps(
     marked=(),  # numbers of boxes to be yellow
 ):              # the axes
     "Draw initialise, predict, loss, gradient, step, repeat, stop. Raises `ValueError` for no box."
+    marked = [whole('marked', n, 1) for n in marked]
     yellow = f'; yellow: {", ".join(map(str, marked))}' if marked else ''
     ax = gv('1 initialise->2 predict->3 loss->4 gradient->5 step->7 stop;'
             '5 step->2 predict[label=6 repeat]', title,
@@ -324,22 +392,34 @@ def draw_autograd(
     words = ', '.join(' '.join(f'{names[a]} to {names[b]}'.split()) for a, b, _ in reversed(edges))
     return _draw_graph(edges[::-1], names, title, f'Recorded graph: {words}')
 
+# %% ../nbs/api/plot.ipynb #5b1e0a04
+class _Table:
+    "Rows of texts, the first one the head: as Markdown, and in a terminal as text."
+    def __init__(self, rows):
+        row = lambda cells: '| ' + ' | '.join(c.replace('|', '\\|') for c in cells) + ' |'
+        self.rows = rows
+        self.data = '\n'.join([row(rows[0]), row('--:' for _ in rows[0]), *map(row, rows[1:])])
+
+    def _repr_markdown_(self): return self.data
+
+    def __repr__(self):
+        wide = [max(map(len, column)) for column in zip(*self.rows)]
+        return '\n'.join('  '.join(c.rjust(n) for c, n in zip(row, wide)) for row in self.rows)
+
 # %% ../nbs/api/plot.ipynb #a56f855b
 def _cell(v):
-    if isinstance(v, torch.Tensor): v = v.item()
-    if not isinstance(v, float): return str(v).replace('|', '\\|')
+    if hasattr(v, 'item'): v = v.item()  # of a tensor or an array
+    if not isinstance(v, float): return str(v)
     return f'{v:.0f}' if 1e4 <= abs(v) < 1e6 else f'{v:.4g}'
 
 # %% ../nbs/api/plot.ipynb #46d89b14
 def table(**columns):  # name = list or 1-d tensor; `_` in a name becomes a space
     "A table, with floats to four figures. Raises `ValueError` unless columns have one length."
-    from IPython.display import Markdown
     sizes = {k: len(v) for k, v in columns.items()}
     if len(set(sizes.values())) != 1:
         raise ValueError(f'lengths are {sizes}: expected at least one column, all of one length.')
-    row = lambda cells: '| ' + ' | '.join(cells) + ' |'
-    lines = [row(_cell(k.replace('_', ' ')) for k in columns), row('--:' for _ in columns)]
-    return Markdown('\n'.join(lines + [row(map(_cell, r)) for r in zip(*columns.values())]))
+    return _Table([[k.replace('_', ' ') for k in columns],
+                   *([*map(_cell, row)] for row in zip(*columns.values()))])
 
 # %% ../nbs/api/plot.ipynb #ec141141
 @contextmanager
@@ -347,10 +427,11 @@ def show_error(
     exc,          # the type of error that must come
     contains='',  # words that must be in it
 ):
-    "Show the error of the block. Raises `AssertionError` if there is none, or another one."
+    "Show the error of the block. Raises `AssertionError` if there is none, or if it says another thing."
     try: yield
     except exc as e:
-        assert contains in str(e), f'expected an error with {contains!r}, but it says: {e}'
+        if contains not in str(e):  # no assert: it holds with python -O too
+            raise AssertionError(f'expected an error with {contains!r}, but it says: {e}') from e
         print(f'{type(e).__name__}: {e}')
     else: raise AssertionError(f'expected {exc.__name__}, but nothing went wrong')
 

@@ -22,7 +22,18 @@ from test_notebooks import cells, outputs, text_of
 from sgd_course import __version__, check, classifier, cli, data
 
 COMMAND = Path(sys.executable).with_name('sgd-course')
-LESSONS = {f.name: f.read_bytes() for f in (REPO/'nbs').glob('*.ipynb')}
+SHIPPED = {f.name: f.read_bytes() for end in ('ipynb', 'md') for f in (REPO/'nbs').glob(f'*.{end}')}
+
+
+def unrun(raw):
+    "A notebook without its outputs."
+    book = json.loads(raw)
+    for c in book['cells']:
+        if 'outputs' in c: c |= dict(outputs=[], execution_count=None)
+    return (json.dumps(book, indent=1, ensure_ascii=False) + '\n').encode()
+
+
+LESSONS = {n: unrun(raw) if n.endswith('.ipynb') else raw for n, raw in SHIPPED.items()}  # as learners get them
 
 
 def failed(*args, code, **kwargs):
@@ -74,6 +85,22 @@ def test_lab_copies_the_lessons(tmp_path):
     said = run(COMMAND, 'lab', '--copy-only', cwd=tmp_path).stdout
     assert contents(tmp_path/'sgd-course') == LESSONS
     assert said == f'Copied to sgd-course: {", ".join(sorted(LESSONS))}\n'
+
+
+def test_no_answer_stands_below_a_prediction():
+    "Before its cell is run: what the repository keeps of earlier runs stays there."
+    shown = {n: [c['id'] for c in json.loads(raw)['cells'] if c.get('outputs') or c.get('execution_count')]
+             for n, raw in LESSONS.items() if n.endswith('.ipynb')}
+    assert len(shown) > 10 and not any(shown.values())
+    assert all(b'image/png;base64' in SHIPPED[n] for n in shown if n[:2].isdigit())
+
+
+def test_lab_in_the_home_folder(tmp_path, monkeypatch):
+    "Not every shell knows ~."
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for command in lambda: cli.lab('~/lessons', copy_only=True), lambda: cli.handout('~/class'): command()
+    assert sorted(f.name for f in tmp_path.iterdir()) == ['class', 'lessons']
 
 
 def test_lab_leaves_what_is_there(tmp_path):
@@ -224,17 +251,44 @@ def alive(group):
 IN_HOME, IN_PATH = '@jupyterlab/help-extension:about', '@jupyterlab/help-extension:licenses'
 
 
+@pytest.mark.process
+def test_a_signal_is_passed_on(tmp_path):
+    "Ctrl-C reaches the program anyway, and does not end the command before it; SIGTERM reaches it through the command."
+    (tmp_path/'program.py').write_text('''
+import signal, sys, time
+def stop(n, _): print("asked" if n == signal.SIGINT else "stopped", flush=True); n == signal.SIGTERM and sys.exit(3)
+for n in signal.SIGINT, signal.SIGTERM: signal.signal(n, stop)
+print("ready", flush=True)
+while True: time.sleep(.05)''')
+    code = 'import os, sys\nfrom sgd_course.cli import _run\nsys.exit(_run([sys.executable, "program.py"], os.environ))'
+    p = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, start_new_session=True,
+                         cwd=tmp_path, env=os.environ | dict(PYTHONPATH=str(REPO)))
+    assert p.stdout.readline() == 'ready\n'
+    os.killpg(p.pid, signal.SIGINT)
+    assert p.stdout.readline() == 'asked\n'
+    p.terminate()
+    assert p.stdout.read() == 'stopped\n' and p.wait(60) == 3
+    p.stdout.close()
+
+
+IN_HOME, IN_PATH = '@jupyterlab/help-extension:about', '@jupyterlab/help-extension:licenses'
+NAMES = 'random', 'token', 'queue', 'types', 'code', 'test', 'string'  # of modules of Python, and of a learner's
+
+
 @pytest.fixture
 def server(offline, tmp_path):
-    """JupyterLab as a learner starts it in a terminal, who has settings of her own.
+    """JupyterLab as a learner starts it in a terminal, who has settings and programs of her own.
 
     Gives the process, a function that waits for words on the terminal, and a function that types.
     """
-    home = tmp_path/'home'
+    home, lessons = tmp_path/'home', tmp_path/'lessons'
     for folder, extension in (home/'.jupyter', IN_HOME), (tmp_path/'more', IN_PATH):
         (folder/'labconfig').mkdir(parents=True)
         settings = json.dumps({'disabledExtensions': {extension: True}})
         (folder/'labconfig'/'page_config.json').write_text(settings)
+    lessons.mkdir()
+    for name in NAMES:
+        for folder in tmp_path, lessons: (folder/f'{name}.py').write_text('raise SystemExit("a program of hers")')
     env = offline | dict(HOME=str(home), JUPYTER_CONFIG_PATH=str(tmp_path/'more'))
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
@@ -247,7 +301,7 @@ def server(offline, tmp_path):
                              cwd=tmp_path, env=env)
 
     def wait_for(words):
-        for _ in range(600):
+        for _ in range(1200):
             if found := re.search(words, log.read_text()): return found[0]
             assert p.poll() is None, log.read_text()
             time.sleep(.1)
@@ -264,32 +318,34 @@ ADDRESS = r'http://127\.0\.0\.1:\d+/\S+token=\w+'
 
 
 def test_lab_serves_the_lessons_to_its_learner_only(server, tmp_path):
-    p, wait_for, _ = server
+    p, wait_for, type_in = server
     page, token = wait_for(ADDRESS).split('/lab/tree/index.ipynb?token=')
     assert get(f'{page}/lab/tree/index.ipynb')[0] == 302
     assert get(f'{page}/api/contents/index.ipynb')[0] == 403
     assert get(f'{page}/api/contents/index.ipynb', Authorization='token wrong')[0] == 403
 
-    status, text = get(f'{page}/api/contents/index.ipynb', Authorization=f'token {token}')
+    learner = dict(Authorization=f'token {token}')
+    status, text = get(f'{page}/api/contents/index.ipynb', **learner)
     assert status == 200 and json.loads(text)['content']['cells']
-    status, text = get(f'{page}/lab/tree/index.ipynb', Authorization=f'token {token}')
+    status, text = get(f'{page}/lab/tree/index.ipynb', **learner)
     config = re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', text, re.S)
     config = json.loads(config[1])
     assert set(config['disabledExtensions']) == {cli._NEWS, IN_HOME, IN_PATH}
+    assert {n: c for n, c in contents(tmp_path/'lessons').items() if not n.endswith('.py')} == LESSONS
 
-    assert contents(tmp_path/'lessons') == LESSONS
-    os.kill(p.pid, signal.SIGTERM)
-    assert p.wait(60) == 0
-    assert not alive(p.pid), 'JupyterLab is still there'
+    new = urllib.request.Request(f'{page}/api/kernels', b'{}', learner, method='POST')
+    kernel = json.loads(urllib.request.urlopen(new, timeout=60).read())['id']
+    for _ in range(1200):
+        state = json.loads(get(f'{page}/api/kernels/{kernel}', **learner)[1])['execution_state']
+        if state == 'idle': break
+        time.sleep(.1)
+    assert state == 'idle', 'a kernel starts beside programs with the names of modules'
 
-
-def test_lab_ends_with_control_c(server):
-    p, wait_for, type_in = server
-    wait_for(ADDRESS)
-    os.killpg(p.pid, signal.SIGINT)  # as a terminal does: to the command and to JupyterLab
+    os.killpg(p.pid, signal.SIGINT)  # Ctrl-C in a terminal reaches the command and JupyterLab
     wait_for('Shut down this Jupyter server')
     type_in(b'y\n')
-    assert p.wait(60) == 0 and not alive(p.pid)
+    assert p.wait(60) == 0
+    assert not alive(p.pid), 'JupyterLab is still there'
 
 
 # --- the doctor
@@ -465,13 +521,13 @@ def test_instructors_get_each_solution(classroom, ex):
     for mistake in ex.mistakes: assert f'- {mistake}' in said
 
 
-@pytest.mark.parametrize('name', sorted(LESSONS))
+@pytest.mark.parametrize('name', sorted(n for n in LESSONS if n.endswith('.ipynb')))
 def test_nothing_else_of_a_lesson_changes(classroom, name):
     folder, _ = classroom
-    before, after = (cells(folder/part/name) for part in ('learner', 'solutions'))
+    before, after = cells(REPO/'nbs'/name), cells(folder/'solutions'/name)
     stubs = [cell_of(ex, folder/'learner')[1]['id'] for ex in EXERCISES if name.startswith(ex.lesson)]
     if not stubs:
-        assert (folder/'solutions'/name).read_bytes() == LESSONS[name]
+        assert (folder/'solutions'/name).read_bytes() == SHIPPED[name]
         return
     assert 'for the instructor' in after[0]['source']
     assert len({c['id'] for c in after}) == len(after) == len(before) + len(stubs) + 1

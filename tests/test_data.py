@@ -1,18 +1,22 @@
 "The digits: damaged, missing, in the way, interrupted, offline; and the same by every road."
 import gzip
 import os
+import socketserver
 import sys
+import threading
+import warnings
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from conftest import contents, network_tries, run
+from conftest import contents, run
 from PIL import Image
 
 from sgd_course import data
 from sgd_course.data import digits, mnist_sample, threes_and_sevens
 
+pytestmark = pytest.mark.filterwarnings('error')
 BYTES = data._BUNDLE.read_bytes()
 
 
@@ -75,35 +79,42 @@ def test_no_file_of_arrays(tmp_path, monkeypatch):
 
 # --- the folder of pictures
 
-@pytest.fixture(scope='module')
-def sample(tmp_path_factory):
-    return mnist_sample(tmp_path_factory.mktemp('sample')/'mnist_sample')
-
-
-def test_sample_has_the_names_of_fastai(sample, arrays):
-    files = sorted(str(f.relative_to(sample)) for f in sample.rglob('*.png'))
-    counts = Counter(f.rsplit('/', 1)[0] for f in files)
+def test_names_are_those_of_fastai(arrays):
+    names = data._names(arrays)
+    counts = Counter(f.rsplit('/', 1)[0] for f in names)
     assert counts == {'train/3': 6131, 'train/7': 6265, 'valid/3': 1010, 'valid/7': 1028}
     # MNIST begins 5 0 4 1 9 2 1 3 1 4 3 5 3 6 1 7 for training, 7 2 1 0 for validation
-    assert {'train/3/7.png', 'train/3/10.png', 'train/7/15.png', 'valid/7/0.png'} <= set(files)
-    by_bundle = [f'{split}/{3 if y else 7}/{i}.png' for split in ('train', 'valid')
-                 for y, i in zip(arrays[f'{split}_y'], arrays[f'{split}_index'])]
-    assert by_bundle == files
+    assert {'train/3/7.png', 'train/3/10.png', 'train/7/15.png', 'valid/7/0.png'} <= set(names)
+    assert names == sorted(names)
 
 
-def test_sample_is_what_fastai_reads(sample):
-    from fastai.vision.data import ImageDataLoaders
+@pytest.fixture
+def few(monkeypatch, arrays):
+    "Every 97th digit, so that a folder is written at once."
+    chosen = {k: v[::97] for k, v in arrays.items()}
+    monkeypatch.setattr(data, '_load', lambda path: chosen)
+    return chosen
+
+
+@pytest.fixture
+def sample(few, tmp_path):
+    root = mnist_sample(tmp_path/'kept'/'mnist_sample')
+    assert sorted(f.relative_to(root).as_posix() for f in root.rglob('*.png')) == data._names(few)
+    return root
+
+
+def test_sample_is_what_fastai_reads(sample, few):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        from fastai.vision.data import ImageDataLoaders
     dls = ImageDataLoaders.from_folder(sample, valid='valid', num_workers=0, bs=64)
-    d = threes_and_sevens()
     assert list(dls.vocab) == ['3', '7']
-    for ds, x, y in (dls.train_ds, d.train_x, d.train_y), (dls.valid_ds, d.valid_x, d.valid_y):
-        place = {f: i for i, f in enumerate(sorted(ds.items))}
-        assert len(place) == len(x)
-        for k in range(0, len(ds), 97):
+    for ds, split in (dls.train_ds, 'train'), (dls.valid_ds, 'valid'):
+        assert len(ds) == len(few[f'{split}_x'])
+        for i, k in enumerate(sorted(range(len(ds)), key=lambda k: ds.items[k])):
             picture, label = ds[k]
-            i = place[ds.items[k]]
-            assert label == 1 - y[i]  # the number of the name in the vocab
-            assert torch.equal(torch.tensor(np.array(picture)[..., 0])/255, x[i])
+            assert label == 1 - few[f'{split}_y'][i]  # the number of the name in the vocab
+            assert (np.array(picture)[..., 0] == few[f'{split}_x'][i]).all()
 
 
 def test_sample_is_used_again(sample):
@@ -112,13 +123,44 @@ def test_sample_is_used_again(sample):
     assert {f: f.stat().st_mtime_ns for f in sample.rglob('*')} == at
 
 
-def test_sample_in_the_cache(tmp_path, monkeypatch):
+def test_sample_in_the_cache(few, tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     assert mnist_sample() == tmp_path/'sgd_course'/'mnist_sample'
 
 
+def test_sample_with_files_of_the_system_beside_it(sample):
+    "macOS writes ._10.png beside 10.png on a memory stick: it is no picture, and none is missing for it."
+    picture = min(sample.rglob('*.png'))
+    picture.with_name(f'._{picture.name}').write_bytes(b'')
+    (sample/'train'/'.DS_Store').write_bytes(b'')
+    assert mnist_sample(sample) == sample
+    picture.unlink()
+    with pytest.raises(FileExistsError): mnist_sample(sample)
+
+
+def test_sample_in_the_home_folder(sample, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(sample.parent))
+    monkeypatch.chdir(tmp_path)
+    assert mnist_sample('~/mnist_sample') == sample
+    monkeypatch.setenv('XDG_CACHE_HOME', '~')
+    assert mnist_sample() == sample.parent/'sgd_course'/'mnist_sample'
+    assert [f.name for f in tmp_path.iterdir()] == ['kept']
+
+
+@pytest.mark.parametrize('call', [mnist_sample, lambda: mnist_sample('~nobody-of-that-name/x'),
+                                  lambda: digits(4, 9), lambda: digits(4, 9, '~nobody-of-that-name')])
+def test_without_a_home_folder_it_says_what_to_do(tmp_path, monkeypatch, call):
+    "As in a container whose user has no name."
+    def nobody(*args): raise KeyError('getpwuid(): uid not found: 1234')
+    for name in 'HOME', 'XDG_CACHE_HOME': monkeypatch.delenv(name, raising=False)
+    for name in 'getpwuid', 'getpwnam': monkeypatch.setattr(f'pwd.{name}', nobody)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match='home folder.*HOME.*[Nn]ame a folder'): call()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize('there', ['file', 'folder', 'unfinished'])
-def test_sample_leaves_what_is_in_its_way(tmp_path, there):
+def test_sample_leaves_what_is_in_its_way(few, tmp_path, there):
     dest = tmp_path/'taken'
     f = {'file': dest, 'folder': dest/'mine', 'unfinished': dest/'train'/'3'/'7.png'}[there]
     f.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +171,7 @@ def test_sample_leaves_what_is_in_its_way(tmp_path, there):
 
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt(), OSError(28, 'No space left on device')])
-def test_interrupted_sample_leaves_nothing(tmp_path, monkeypatch, error):
+def test_interrupted_sample_leaves_nothing(few, tmp_path, monkeypatch, error):
     save, calls = Image.Image.save, []
     def failing(self, path):
         calls.append(path)
@@ -183,18 +225,42 @@ def test_damaged_mnist(mnist, tmp_path):
     assert str(raw) in str(e.value)
 
 
-def test_without_network_and_cache_it_says_what_to_do(offline, tmp_path):
-    code = '''
-from sgd_course.data import digits
-try: digits(4, 9)
-except FileNotFoundError as e: print(e)'''
-    said = run(sys.executable, '-c', code, env=offline, cwd=tmp_path).stdout
-    assert network_tries(offline), 'it did try'
-    for words in offline['HOME'], 'MNIST/raw', 'train-images-idx3-ubyte', 'threes_and_sevens()':
-        assert words in said
-    assert len(said) < 1000
+class Garbage(socketserver.StreamRequestHandler):
+    "A proxy that does not speak HTTP."
+    def handle(self): self.wfile.write(b'SSH-2.0-OpenSSH_9.2\r\n\r\n')
 
 
+@pytest.fixture(scope='module')
+def garbage():
+    with socketserver.ThreadingTCPServer(('127.0.0.1', 0), Garbage) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield 'http://{}:{}'.format(*server.server_address)
+        server.shutdown()
+
+
+@pytest.mark.parametrize('proxy', ['http://127.0.0.1:1', 'http://127.0.0.1:http', 'http://a b:80', '://', 'garbage'])
+def test_without_network_and_cache_it_says_what_to_do(tmp_path, monkeypatch, garbage, proxy):
+    "The first one refuses every connection; the others are wrong in ways of their own."
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    for name in 'http_proxy', 'https_proxy': monkeypatch.setenv(name, garbage if proxy == 'garbage' else proxy)
+    for name in 'no_proxy', 'NO_PROXY': monkeypatch.delenv(name, raising=False)
+    with pytest.raises(FileNotFoundError) as e: digits(4, 9)
+    for words in str(tmp_path), 'MNIST/raw', 'could not be downloaded', 'train-images-idx3-ubyte', 'threes_and_sevens()':
+        assert words in str(e.value)
+    assert len(str(e.value)) < 1000
+
+
+@pytest.mark.parametrize('number', [np.int64, np.uint8, torch.tensor])
+def test_digits_of_any_whole_number(mnist, number):
+    assert torch.equal(digits(number(3), number(7), mnist).valid_y, threes_and_sevens().valid_y)
+
+
+@pytest.mark.parametrize('a, b', [(3, 3), (3, 10), (-1, 7), (True, 7), (3., 7), ('3', 7), (None, 7)])
+def test_no_pair_of_digits(mnist, a, b):
+    with pytest.raises(ValueError, match='expected'): digits(a, b, mnist)
+
+
+@pytest.mark.slow
 def test_bundle_can_be_rebuilt(mnist, tree, tmp_path):
     for f in (mnist/'MNIST'/'raw').iterdir():
         (tmp_path/f'{f.name}.gz').write_bytes(gzip.compress(f.read_bytes(), 1))

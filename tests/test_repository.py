@@ -112,7 +112,7 @@ def test_ci_fails(ci, given, said):
 
 # --- the glossary
 
-GLOSSARY = '\n'.join(c['source'] for c in cells(REPO/'nbs'/'glossary.ipynb'))
+GLOSSARY = (REPO/'nbs'/'glossary.md').read_text(encoding='utf-8')
 ENTRIES = re.findall(r'^### (.+)\n\n(.+)', GLOSSARY, re.M)
 each_term = pytest.mark.parametrize('term, entry', ENTRIES, ids=[t for t, _ in ENTRIES])
 
@@ -154,5 +154,10 @@ def test_term_is_in_the_section_it_links_to(term, entry):
 @pytest.mark.parametrize('path', sorted((REPO/'nbs').glob('*.ipynb')), ids=lambda f: f.stem)
 def test_links_to_the_glossary_arrive(path):
     terms = {anchor(t) for t, _ in ENTRIES}
-    links = [a for c in cells(path, 'markdown') for a in re.findall(r'\(glossary\.ipynb#([^)]*)\)', c['source'])]
+    links = [a for c in cells(path, 'markdown') for a in re.findall(r'\(glossary\.\w+#([^) ]*)', c['source'])]
     assert set(links) <= terms and len(set(links)) == len(links), 'each term once'
+
+
+def test_links_to_the_glossary_have_its_definitions():
+    "python tools/glossary_links.py --fix writes them."
+    assert run(sys.executable, REPO/'tools'/'glossary_links.py').stdout == ''

@@ -1,0 +1,134 @@
+"The glossary's links in JupyterLab; an explorer in Firefox and in Notebook 7."
+import json
+import os
+import re
+import shutil
+import sys
+from importlib.util import find_spec
+
+import pytest
+from browser import notebook
+from conftest import REPO
+
+sys.path.append(str(REPO/'tools'))
+from glossary_links import anchor, definitions, titled  # noqa: E402
+
+pytestmark = pytest.mark.xdist_group('front ends')
+
+# --- the glossary, in JupyterLab as it comes
+
+GLOSSARY = REPO/'nbs'/'glossary.md'
+TERMS = re.findall(r'^### (.+)', GLOSSARY.read_text(encoding='utf-8'), re.M)
+
+# Follows the link to a term, from the far end of the glossary or with the glossary closed, and waits
+# until the entry is where a reader looks: at the top, or in sight where the glossary ends before that.
+FOLLOW = """async ([term, closed]) => {
+    const until = async f => {
+        const end = performance.now() + 60000;
+        while (!f() && performance.now() < end) await new Promise(r => setTimeout(r, 20));
+        return f();
+    };
+    const glossary = () => [...jupyterapp.shell.widgets('main')].find(w => w.title.label === 'glossary.md');
+    const viewer = () => glossary()?.node.querySelector('.jp-MarkdownViewer');
+    const scroller = () => [...viewer().querySelectorAll('*'), viewer()].find(e => e.scrollHeight > e.clientHeight + 50
+        && getComputedStyle(e).overflowY === 'auto');
+    if (closed) glossary()?.dispose();
+    else { const s = scroller(); s.scrollTop = s.scrollTop > s.scrollHeight/2 ? 0 : s.scrollHeight; }
+    const link = [...document.querySelectorAll('.jp-Notebook a')].find(a => a.textContent === term);
+    link.click();
+    const there = () => {
+        const head = [...(viewer()?.querySelectorAll('h3') ?? [])].find(h => h.firstChild.textContent === term);
+        const s = head && scroller();
+        if (!s) return false;
+        const below = head.getBoundingClientRect().top - s.getBoundingClientRect().top;
+        const end = s.scrollHeight - s.clientHeight - s.scrollTop < 2;
+        return Math.abs(below) < 40 || end && below > 0 && below < s.clientHeight - 40;
+    };
+    return [await until(there), link.title];
+}"""
+
+
+def test_links_land_on_every_term_of_the_glossary(open_book, lab):
+    "Whether the glossary is open already or not; hovering over a link shows the definition."
+    (lab.root/'nb'/GLOSSARY.name).write_bytes(GLOSSARY.read_bytes())
+    path, said = notebook(lab.root/'nb'/'links.ipynb', ''), definitions()
+    links = '\n\n'.join(f'[{term}](glossary.md#{anchor(term)})' for term in TERMS)
+    nb = json.loads(path.read_text())
+    nb['cells'] = [dict(cell_type='markdown', id='links', metadata={}, source=titled(links, said))]
+    path.write_text(json.dumps(nb))
+    book = open_book(path=path)
+    for i, term in enumerate(TERMS):
+        assert book.page.evaluate(FOLLOW, [term, i % 20 == 0]) == [True, said[anchor(term)]], term
+
+
+# --- an explorer, elsewhere than in JupyterLab and Chromium
+
+EXPLORER = '''
+import matplotlib.pyplot as plt
+from sgd_course.explore import explore
+def draw(lr): plt.plot([0, lr])
+explore(draw, lr=[.1, .2, .3])'''
+PICTURE = '''() => {
+    const [img, input] = ['img', 'input[type=range]'].map(s => document.querySelector('.sgd-explore ' + s));
+    if (!input || !img?.complete || !img.naturalWidth) return '';
+    const c = Object.assign(document.createElement('canvas'), {width: img.naturalWidth, height: img.naturalHeight});
+    c.getContext('2d').drawImage(img, 0, 0);
+    return c.toDataURL();
+}'''
+FOCUS = '() => document.querySelector(".sgd-explore input[type=range]").focus()'
+RIGHT = '\uE014'
+ERROR = re.compile('Error displaying|not found|Traceback|nothing|failed|[A-Z][a-z]+Error')
+
+
+def slides(until, evaluate, press_right):
+    "An explorer on a page: each press of the key shows another picture, and nowhere is an error."
+    pictures = [until(lambda: evaluate(PICTURE))]
+    for _ in range(2):
+        evaluate(FOCUS)
+        press_right()
+        pictures.append(until(lambda: (p := evaluate(PICTURE)) not in pictures and p))
+    assert '' not in pictures and len(set(pictures)) == 3
+    text = evaluate('() => document.querySelector(".jp-Notebook").innerText')
+    assert text and not ERROR.search(text), text
+
+
+def missing(what):
+    "A reader's machine may go without; CI must not."
+    if os.environ.get('CI'): pytest.fail(f'no {what}')
+    pytest.skip(f'no {what} here')
+
+
+@pytest.fixture
+def firefox(tmp_path):
+    program = shutil.which('firefox-esr') or shutil.which('firefox') or missing('Firefox')
+    from firefox import Firefox
+    (tmp_path/'profile').mkdir()
+    firefox = Firefox(program, tmp_path/'profile', os.environ | dict(HOME=str(tmp_path)))
+    yield firefox
+    firefox.stop()
+
+
+def test_explorer_in_firefox(firefox, lab):
+    path = notebook(lab.root/'nb'/'firefox.ipynb', EXPLORER)
+    firefox.go(f'http://127.0.0.1:{lab.port}/doc/tree/{path.name}?token={lab.token}&reset')
+    firefox.until(lambda: firefox.evaluate(
+        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"))
+    firefox.evaluate("() => void jupyterapp.commands.execute('notebook:run-all-cells')")
+    slides(firefox.until, firefox.evaluate, lambda: firefox.press(RIGHT))
+
+
+def test_explorer_in_notebook_7(browser, lab):
+    "The server of JupyterLab has it too, where it is installed."
+    if not find_spec('notebook'): missing('notebook>=7')
+    path = notebook(lab.root/'nb'/'seven.ipynb', EXPLORER)
+    page = browser.new_page(viewport=dict(width=1100, height=1000))
+    page.goto(f'http://127.0.0.1:{lab.port}/notebooks/{path.name}?token={lab.token}')
+    page.locator('.jp-Notebook-ExecutionIndicator[data-status=idle]').wait_for(timeout=90_000)
+    page.locator('.jp-Notebook .jp-Cell').click()
+    page.keyboard.press('Control+Enter')
+    def until(true):
+        for _ in range(900):
+            if found := true(): return found
+            page.wait_for_timeout(100)
+    slides(until, page.evaluate, lambda: page.keyboard.press('ArrowRight'))
+    page.close()
