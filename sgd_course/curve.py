@@ -11,15 +11,16 @@ from typing import NamedTuple
 import torch
 
 from .descent import check_lr, check_steps, step
-from .gradients import check_point, check_value
+from .gradients import as_tensor, check_point, check_value
 from .plot import BLUE, RED, subplots
+from .validate import whole
 
 # %% ../nbs/05_seven_steps.ipynb #60c0afe7
 def roller_coaster(
     seed=42,  # of the measurement errors and of the first guess
 ):            # time (20,) in seconds, speed (20,) in metres per second, three first weights (3,)
     "Twenty noisy measurements of 0.75*(time - 9.5)**2 + 1, with a standard deviation of 3."
-    g = torch.Generator().manual_seed(seed)
+    g = torch.Generator().manual_seed(whole('seed', seed))
     time = torch.arange(0, 20).float()
     speed = torch.randn(20, generator=g)*3 + 0.75*(time - 9.5)**2 + 1
     return time, speed, torch.randn(3, generator=g)
@@ -37,13 +38,15 @@ def quadratic(
 
 # %% ../nbs/05_seven_steps.ipynb #d3654303
 def mse(
-    preds: torch.Tensor,    # predictions
-    targets: torch.Tensor,  # what was measured, in the same shape
-) -> torch.Tensor:          # one number, in the unit of the targets squared
+    preds,           # predictions, a tensor, an array or a list
+    targets,         # what was measured, in the same shape
+) -> torch.Tensor:   # one number, in the unit of the targets squared
     "Mean squared error. Raises `ValueError` unless the shapes are the same and not empty."
+    preds, targets = as_tensor(preds), as_tensor(targets)
     if preds.shape != targets.shape or not targets.numel():
         raise ValueError(f'preds have shape {tuple(preds.shape)}, targets {tuple(targets.shape)}: '
                          'expected the same shape, and at least one number.')
+    if not preds.is_floating_point(): preds = preds.float()  # whole numbers may wrap around
     return ((preds - targets)**2).mean()
 
 # %% ../nbs/05_seven_steps.ipynb #090af5d6
@@ -54,10 +57,11 @@ def plot_fit(
     ax=None,     # axes to draw on; `None`: a new figure
 ):               # the axes
     "Draw measurements as dots and predictions as a line."
+    t, y, preds = (as_tensor(v).detach().double().cpu().numpy() for v in (t, y, preds))
     alt = f'{title}: measurements as dots, predictions as a line'
     if ax is None: ax = subplots(figsize=(5, 3), alt=alt)[1]
     ax.plot(t, y, 'o', color=BLUE, label='measured')
-    ax.plot(t, preds.detach(), '-', color=RED, label='predicted')
+    ax.plot(t, preds, '-', color=RED, label='predicted')
     ax.set(title=title, xlabel='time (s)', ylabel='speed (m/s)')
     ax.legend()
     return ax
@@ -70,19 +74,20 @@ class Fit(NamedTuple):
 
 # %% ../nbs/05_seven_steps.ipynb #b09119c3
 def fit(
-    f,                     # function of x and params that gives predictions
-    x: torch.Tensor,       # (n, ...) inputs
-    y: torch.Tensor,       # (n, ...) targets
-    params: torch.Tensor,  # first guess, floating point; it is not changed
-    lr: float,             # learning rate, > 0
-    steps: int,            # how many steps, >= 0
-    loss_func=mse,         # function of predictions and targets that gives one number
-) -> Fit:                  # parameters and losses
+    f,              # function of x and params that gives predictions
+    x,              # (n, ...) inputs, a tensor, an array or a list
+    y,              # (n, ...) targets
+    params,         # first guess, a tensor or array of floating point numbers; it is not changed
+    lr: float,      # learning rate, > 0
+    steps: int,     # how many steps, >= 0
+    loss_func=mse,  # function of predictions and targets that gives one number
+) -> Fit:           # parameters and losses
     """Gradient descent on all the data in every step. Stops early if the loss is no longer finite.
 
     Raises `TypeError` or `ValueError` for a rate, number of steps or parameters that cannot be.
     """
-    check_lr(lr), check_steps(steps)
+    lr, steps, x, y = check_lr(lr).item(), check_steps(steps), as_tensor(x), as_tensor(y)
+    if hasattr(params, '__array__'): params = as_tensor(params)
     if not isinstance(params, torch.Tensor) or not params.is_floating_point():
         raise TypeError(f'params is {params!r}: expected a tensor of floating point numbers.')
     params = params.detach().clone().requires_grad_()
@@ -97,10 +102,11 @@ def fit(
 
 # %% ../nbs/05_seven_steps.ipynb #f8424c81
 def standardize(
-    x: torch.Tensor,  # (n,) or (n, features)
+    x,                # (n,) or (n, features), a tensor or array of floating point numbers
     like=None,        # take mean and standard deviation of these; `None`: of x
 ) -> torch.Tensor:    # the shape of x
     "Subtract the mean, divide by the standard deviation. Raises `ValueError` if that is 0."
+    x = as_tensor(x)
     like = check_point(x if like is None else like)
     std = like.std(0, correction=0)
     if not (std > 0).all():

@@ -13,25 +13,28 @@ import torch
 
 from .gradients import check_point, check_value
 from .plot import BLUE, plot_path, subplots
+from .validate import real, whole
 
 # %% ../nbs/04_learning_rate.ipynb #699d66b4
 def check_lr(
     lr,              # a learning rate
-    many=False,      # or a 1-d tensor or list of them
+    many=False,      # or a 1-d tensor, array or list of them
+    name='lr',       # of the argument, for the error
 ) -> torch.Tensor:   # as 64-bit floats, of shape (), or (k,) for k rates
     "Raises `TypeError` unless `lr` is a number, `ValueError` unless it is finite and > 0."
     wanted = 'expected a finite number greater than 0, such as 0.1' + ', or a list of them'*many
-    try: rates = torch.as_tensor(lr, dtype=torch.float64)
+    given = lr.tolist() if hasattr(lr, 'tolist') else lr  # no gradient, no device, no strides
+    try: rates = torch.as_tensor(given, dtype=torch.float64)
+    except OverflowError: rates = torch.tensor(math.inf)
     except (TypeError, ValueError, RuntimeError): rates = None
-    if rates is None or isinstance(lr, bool): raise TypeError(f'lr is {lr!r}: {wanted}')
+    if rates is None or isinstance(given, bool): raise TypeError(f'{name} is {lr!r}: {wanted}')
     if rates.ndim > many or not rates.numel() or not (rates.isfinite() & (rates > 0)).all():
-        raise ValueError(f'lr is {lr!r}: {wanted}')
+        raise ValueError(f'{name} is {lr!r}: {wanted}')
     return rates
 
-def check_steps(steps):  # a whole number, 0 or more
+def check_steps(steps) -> int:  # a whole number, 0 or more
     "Raises `ValueError` for anything else."
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ValueError(f'steps is {steps!r}: expected a whole number, 0 or more.')
+    return whole('steps', steps)
 
 # %% ../nbs/04_learning_rate.ipynb #fd923013
 def step(
@@ -62,9 +65,8 @@ def descend(
     Raises `TypeError` or `ValueError` if `lr` is no rate, `steps` no whole number or negative, `x`
     not of floating point numbers, or if `f` does not give one number.
     """
-    check_steps(steps)
+    steps = check_steps(steps)
     rates = check_lr(lr, many=True)
-    if isinstance(x, (int, float)): x = torch.tensor(float(x), dtype=torch.float64)
     x = check_point(x)
     check_value(f(x))
     grad = torch.func.vmap(torch.func.grad(f)) if rates.ndim else torch.func.grad(f)
@@ -72,6 +74,15 @@ def descend(
     rates = rates.to(x).reshape(rates.shape + (1,)*x.ndim)
     for _ in range(steps): path.append(path[-1] - rates*grad(path[-1]))
     return torch.stack(path)
+
+# %% ../nbs/04_learning_rate.ipynb #d5ce0016
+def _plot_losses(losses, ax):
+    "The loss after each step: on a logarithmic scale where it explodes."
+    fits = losses.abs() < 1e150  # axes do not reach further
+    some = losses[fits]
+    ax.plot(losses.where(fits, math.nan).numpy(), 'o-', color=BLUE, ms=4)
+    if len(some) and some.min() > 0 and some.max() > 1e3*some[0]: ax.set_yscale('log')
+    ax.set(title=f'The loss ends at {losses[-1]:.3g}', xlabel='step', ylabel='loss')
 
 # %% ../nbs/04_learning_rate.ipynb #cf0ac336
 def plot_descent(
@@ -81,15 +92,22 @@ def plot_descent(
     steps=10,      # how many steps
     axs=None,      # two axes to draw on; `None`: a new figure
 ):                 # the two axes
-    "Draw a walk on the curve of `f`, and beside it the loss after each step."
+    """Draw a walk on the curve of `f`, and beside it the loss after each step.
+
+    Of a walk that diverges, the curve shows what is less than 1000 times as far out as the start.
+    """
+    start, lr = real('start', start), check_lr(lr).item()
     path = descend(f, start, lr, steps)
+    losses, steps, title = f(path).detach(), len(path) - 1, f'Where does lr = {lr:g} go?'
+    near = (path.abs() < 1e3*max(abs(start), 1)) & (losses.abs() < 1e30)
+    seen = max(1, int(near.long().cumprod(0).sum()))
+    if seen <= steps: title += f'\n{seen - 1} of {steps} steps'
     if axs is None:
         alt = (f'Learning rate {lr:g}: {steps} steps from {start:g} to {path[-1]:.3g}, '
                'and the loss after each')
         axs = subplots(1, 2, figsize=(8, 2.8), alt=alt)[1]
-    plot_path(f, path, f'Where does lr = {lr:g} go?', ax=axs[0], tx='w', ty='loss')
-    axs[1].plot(f(path), 'o-', color=BLUE, ms=4)
-    axs[1].set(title=f'The loss ends at {f(path[-1]):.3g}', xlabel='step', ylabel='loss')
+    plot_path(f, path[:seen], title, ax=axs[0], tx='w', ty='loss')
+    _plot_losses(losses, axs[1])
     return axs
 
 # %% ../nbs/04_learning_rate.ipynb #916a127c
@@ -98,9 +116,8 @@ def steps_to_converge(
     tol: float=1e-3,     # how close is close enough, > 0
     target: float=0.,    # to what
 ) -> torch.Tensor:       # for each walk its first step closer than tol; inf if there is none
-    "How many steps a walk needs. Raises `ValueError` unless `tol` > 0."
-    if not tol > 0: raise ValueError(f'tol is {tol!r}: expected a number greater than 0.')
-    close = (path - target).abs() < tol
+    "How many steps a walk needs. Raises `TypeError` or `ValueError` unless `tol` > 0."
+    close = (path - real('target', target)).abs() < real('tol', tol, above=0)
     return torch.where(close.any(0), close.float().argmax(0).float(), math.inf)
 
 # %% ../nbs/04_learning_rate.ipynb #a61bd97d
@@ -109,7 +126,7 @@ def observed_regime(
     target: float=0.,    # the bottom of the valley
 ) -> str:                # as `regime` says it, further down
     "What a walk does, judged by its places alone."
-    away = path - target
+    away = path - real('target', target)
     first, last = away[0].abs().item(), away[-1].abs().item()
     if not first: return 'begins at the bottom'
     if len(away) == 1: return 'has not moved yet'
@@ -135,10 +152,7 @@ def regime(
     curvature,  # curvature of the loss, > 0; or several, for several weights
 ) -> str:       # 'creeps', 'arrives in one step', 'bounces', 'bounces for ever' or 'diverges'
     "What a learning rate does near the bottom of a valley. Raises `ValueError` unless all are > 0."
-    lr, c = check_lr(lr).item(), torch.as_tensor(curvature, dtype=torch.float64).flatten()
-    if not c.numel() or not (c.isfinite() & (c > 0)).all():
-        raise ValueError(f'curvature is {curvature!r}: expected finite numbers greater than 0, '
-                         'as they are at the bottom of a valley.')
+    lr, c = check_lr(lr).item(), check_lr(curvature, many=True, name='curvature')
     steepest, gentlest = lr*c.max().item(), lr*c.min().item()
     if math.isclose(steepest, 2): return 'bounces for ever'
     if steepest > 2: return 'diverges'

@@ -9,10 +9,12 @@ __all__ = ['mean_absolute_error', 'root_mean_squared_error', 'nearest_centroid',
 import torch
 
 # %% ../nbs/01_pixels.ipynb #212725f5
-def _check_pair(x, ref):
+def _pair(x, ref):
+    "Both in floating point, in which nothing wraps around."
     if x.shape[-ref.ndim:] != ref.shape:
         raise ValueError(f'the images have shape {tuple(x.shape)}, what they are compared with '
                          f'{tuple(ref.shape)}: expected the first to end in the second.')
+    return [v if v.is_floating_point() else v.float() for v in (x, ref)]
 
 # %% ../nbs/01_pixels.ipynb #a1ade495
 def mean_absolute_error(
@@ -20,7 +22,7 @@ def mean_absolute_error(
     ref: torch.Tensor,  # the image to compare with, such as (28, 28)
 ) -> torch.Tensor:      # shape (...), 0 for equal images
     "Mean of |x - ref| over the pixels of each image. Raises `ValueError` if the shapes do not fit."
-    _check_pair(x, ref)
+    x, ref = _pair(x, ref)
     return (x - ref).abs().flatten(x.ndim - ref.ndim).mean(-1)
 
 # %% ../nbs/01_pixels.ipynb #1bf97182
@@ -29,7 +31,7 @@ def root_mean_squared_error(
     ref: torch.Tensor,  # the image to compare with
 ) -> torch.Tensor:      # shape (...)
     "Root of the mean of (x - ref)**2 over the pixels. Raises as `mean_absolute_error` does."
-    _check_pair(x, ref)
+    x, ref = _pair(x, ref)
     return (x - ref).pow(2).flatten(x.ndim - ref.ndim).mean(-1).sqrt()
 
 # %% ../nbs/01_pixels.ipynb #4faa574c
@@ -60,5 +62,5 @@ def score(
     w: torch.Tensor,  # weights, one for each pixel, such as (28, 28) or (784,)
 ) -> torch.Tensor:    # (...) scores
     "Sum of pixel times weight. Raises `ValueError` unless the shape of x ends in that of w."
-    _check_pair(x, w)
+    x, w = _pair(x, w)
     return (x*w).flatten(x.ndim - w.ndim).sum(-1)

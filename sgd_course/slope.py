@@ -6,9 +6,7 @@
 __all__ = ['slope']
 
 # %% ../nbs/02_slope.ipynb #0b9f52e2
-import math
-
-import torch
+from .validate import real
 
 # %% ../nbs/02_slope.ipynb #50267d47
 def slope(
@@ -21,22 +19,9 @@ def slope(
 
     Raises `TypeError` or `ValueError` unless `x`, `nudge` and f(x) are single finite numbers.
     """
-    x, nudge = _number(x, 'x'), _number(nudge, 'nudge')
+    x, nudge = real('x', x), real('nudge', nudge)
     if x + nudge == x:
         raise ValueError(f'nudge is {nudge:g}, too small to change x = {x:g}: '
                          'expected a small number to divide by, such as 1e-6.')
     left, run = (x - nudge, 2*nudge) if central else (x, nudge)
-    return (_number(f(x + nudge), 'f(x)') - _number(f(left), 'f(x)'))/run
-
-# %% ../nbs/02_slope.ipynb #8f4fb616
-def _number(v, name):
-    "`v` as a float if it is one finite number, else an error that says what it was."
-    if isinstance(v, torch.Tensor):
-        if not v.is_floating_point() or v.numel() != 1:
-            raise TypeError(f'{name} is a tensor of {v.dtype} with shape {tuple(v.shape)}: '
-                            'expected one floating point number, such as -1.5.')
-        v = v.item()
-    if isinstance(v, bool) or not isinstance(v, (int, float)):
-        raise TypeError(f'{name} is {v!r}: expected one number, such as -1.5.')
-    if not math.isfinite(v): raise ValueError(f'{name} is {v}: expected a finite number.')
-    return float(v)
+    return (real('f(x)', f(x + nudge)) - real('f(x)', f(left)))/run

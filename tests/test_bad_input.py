@@ -2,6 +2,8 @@
 import math
 import warnings
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 from torch import tensor
@@ -94,8 +96,7 @@ def test_none_at_all(call, given):
     numerical_gradient=lambda x: c.numerical_gradient(square, x),
     partial_derivative=lambda x: c.partial_derivative(square, x, 0),
     curvature=lambda x: c.curvature(square, x),
-    descend=lambda x: c.descend(square, x, .1, 2),
-    slope=lambda x: c.slope(lambda v: v**2, x)))
+    descend=lambda x: c.descend(square, x, .1, 2)))
 def test_not_a_point(call, x, given):
     fails(lambda: call(x), TypeError, 'x is', given, 'expected')
 
@@ -130,9 +131,11 @@ def test_function_that_gives_no_number(call, f, given):
 
 
 def test_slope():
-    fails(lambda: c.slope(lambda x: tensor([x, x]), 1.), TypeError, 'shape (2,)', 'expected one')
-    fails(lambda: c.slope(lambda x: None, 1.), TypeError, 'None', 'expected one number')
-    fails(lambda: c.slope(lambda x: nan, 1.), ValueError, 'nan', 'expected a finite number')
+    fails(lambda: c.slope(lambda x: tensor([x, x]), 1.), TypeError, 'f(x) is', 'expected one')
+    fails(lambda: c.slope(lambda x: None, 1.), TypeError, 'None', 'expected one finite number')
+    fails(lambda: c.slope(lambda x: nan, 1.), ValueError, 'nan', 'expected one finite number')
+    for x in tensor([1, 2]), tensor([True]), [1., 2.], 'x', None:
+        fails(lambda: c.slope(abs, x), TypeError, f'x is {x!r}', 'expected one finite number')
     for nudge in 0, nan, 'small':
         fails(lambda: c.slope(abs, 1., nudge), (ValueError, TypeError), 'nudge is', 'expected')
 
@@ -216,3 +219,149 @@ def test_pictures():
     fails(lambda: c.gv('a b'), ValueError, "'a b'", 'expected')
     fails(lambda: c.draw_autograd(tensor(1.)), ValueError, 'expected', 'requires_grad_()')
     fails(lambda: c.table(a=[1], b=[1, 2]), ValueError, "'b': 2", 'expected')
+
+
+# --- numbers of NumPy and PyTorch are numbers, arrays are tensors
+
+@pytest.fixture(autouse=True)
+def no_figure_stays():
+    yield
+    plt.close('all')
+
+
+def parabola(x): return x**2
+
+
+@each('one', [np.float32, np.float64, np.array, tensor, lambda v: tensor(v).double()],
+      ids=['float32', 'float64', 'array', 'tensor', 'double tensor'])
+@each('n', [np.int64(3), np.array(3), tensor(3)], ids=['int64', 'array', 'tensor'])
+def test_numbers_of_numpy_and_torch(one, n):
+    path = c.descend(parabola, -1.5, .25, 3)
+    assert c.slope(parabola, one(1.5), one(.5)) == 3.5
+    assert torch.equal(c.descend(parabola, one(-1.5), one(.25), n).double(), path)
+    assert torch.equal(c.descend(parabola, np.int64(-3), .25, n), 2*path)
+    assert c.steps_to_converge(path, one(.5)) == 2
+    assert c.observed_regime(path) == c.regime(one(.25), one(2.)) == 'creeps'
+    assert c.partial_derivative(square, t.double(), n - 1, one(.5)) == 4
+    assert torch.equal(c.gradient(parabola, one(1.5)), c.numerical_gradient(parabola, one(1.5), .5))
+    few = c.fit(c.quadratic, t, t, torch.zeros(3), one(.125), n)
+    assert torch.equal(few.losses, fit(.125, 3).losses)
+    assert torch.equal(c.roller_coaster(n)[1], c.roller_coaster(3)[1])
+    assert c.plot_descent(parabola, one(-1.5), one(.25), n)[1].get_title() == 'The loss ends at 0.0352'
+
+
+@each('rates', [np.arange(1, 4)/8, np.array([.375, .25, .125])[::-1], [tensor(v/8) for v in (1, 2, 3)],
+                torch.arange(1, 4).div(8).requires_grad_(), (np.float32(.125), .25, .375)],
+      ids=['array', 'backwards', 'tensors', 'requires grad', 'tuple'])
+def test_several_rates(rates):
+    path = c.descend(parabola, 1., rates, 2)
+    assert torch.equal(path, c.descend(parabola, 1., [.125, .25, .375], 2)) and not path.requires_grad
+    assert c.regime(.5, rates) == 'creeps'
+
+
+@each('v', [True, np.True_, tensor(True), 1j, tensor(1j), '1', None], ids=repr)
+@each('call, name', [(lambda v: c.slope(parabola, v), 'x'), (lambda v: c.slope(parabola, 1., v), 'nudge'),
+                     (lambda v: c.slope(lambda x: v, 1.), 'f(x)'),
+                     (lambda v: c.descend(parabola, v, .1, 2), 'x'),
+                     (lambda v: c.descend(parabola, 1., v, 2), 'lr'),
+                     (lambda v: c.gradient(parabola, v), 'x'),
+                     (lambda v: c.steps_to_converge(t, v), 'tol'),
+                     (lambda v: c.steps_to_converge(t, 1., v), 'target'),
+                     (lambda v: c.regime(v, 1.), 'lr'), (lambda v: c.regime(1., v), 'curvature'),
+                     (lambda v: c.plot_descent(parabola, v, .1), 'start')],
+      ids=['x', 'nudge', 'value', 'start', 'rate', 'gradient', 'tol', 'target', 'regime', 'curvature',
+           'plot'])
+def test_no_numbers(call, name, v):
+    fails(lambda: call(v), TypeError, f'{name} is', 'expected')
+
+
+def test_numbers_that_cannot_be():
+    for huge in 10**400, nan, -inf: fails(lambda: c.descend(parabola, huge, .1, 2), ValueError, 'x is')
+    fails(lambda: c.descend(parabola, 1., 10**400, 2), ValueError, 'lr is', 'expected')
+    for i in 1.5, '1', True:
+        fails(lambda: c.partial_derivative(square, t, i), ValueError, 'i is', 'expected a whole')
+    for nudge in 0, -1., nan:
+        for call in (lambda: c.partial_derivative(square, t, 0, nudge),
+                     lambda: c.numerical_gradient(square, t, nudge)):
+            fails(call, ValueError, 'nudge is', 'expected')
+    fails(lambda: c.roller_coaster(.5), ValueError, 'seed is 0.5', 'expected a whole number')
+
+
+def frozen(v):
+    "An array that PyTorch does not take as it is: backwards, and not to be written to."
+    v = np.asarray(v)[::-1].copy()[::-1]
+    v.flags.writeable = False
+    return v
+
+
+@each('make', [np.array, frozen, list], ids=['array', 'frozen', 'list'])
+def test_arrays(make):
+    time, speed, guess = (v.tolist() for v in c.roller_coaster())
+    tensors = tensor(time).double(), tensor(speed).double()
+    time, speed = make(time), make(speed)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        assert c.mse(time, speed) == c.mse(*tensors) == c.mse(tensors[0], speed)
+        ours = c.fit(c.quadratic, time, speed, tensor(guess), 1e-5, 3)
+        assert torch.equal(ours.losses, c.fit(c.quadratic, *tensors, tensor(guess), 1e-5, 3).losses)
+        ax = c.plot_fit(time, speed, time, 'lists')
+        assert [list(line.get_ydata()) for line in ax.lines] == [list(speed), list(time)]
+        if make is not list:
+            assert torch.equal(c.standardize(time), c.standardize(tensors[0]))
+            assert torch.equal(c.gradient(square, speed), 2*tensors[1])
+            begun = c.fit(c.quadratic, time, speed, make(guess), 1e-5, 3)
+            torch.testing.assert_close(begun.losses, ours.losses, rtol=1e-6, atol=0)
+
+
+def test_whole_numbers_do_not_wrap_around():
+    small = tensor([0, 1, 3], dtype=torch.uint8)
+    assert c.mse(small, small.flip(0)) == c.mse(small.numpy(), small.flip(0).numpy()) == 6
+    assert c.mean_absolute_error(small, small.flip(0)) == 2
+    assert c.root_mean_squared_error(small, small.flip(0)) == 6**.5
+    assert c.score(tensor([0, 100, 100], dtype=torch.uint8), small) == 400
+    fails(lambda: c.mse(['a'], ['b']), TypeError, 'a', 'expected')
+    fails(lambda: fit(params=np.arange(3)), TypeError, 'params is', 'expected')
+
+
+# --- what diverges is drawn
+
+def drawn(ax):
+    "The points of each line, once it was drawn without a warning."
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        ax.figure._repr_html_()
+    assert all(map(math.isfinite, ax.get_xlim() + ax.get_ylim()))
+    return [tensor(line.get_xydata()) for line in ax.lines]
+
+
+@each('f, start, lr, steps, seen', [
+    (lambda x: x**4, 2., .5, 10, [2, -14]), (parabola, -1.5, 100., 20, [-1.5, 298.5]),
+    (parabola, -1.5, 1e10, 50, [-1.5]), (parabola, -1.5, 1e300, 5, [-1.5]),
+    (lambda x: -x**2, 1., 1., 2000, [1, 3, 9, 27, 81, 243, 729]), (parabola, 1e30, .1, 2, [1e30]),
+    (torch.exp, 5., 100., 3, [5]), (lambda x: x**4 - 3*x**2, 1., 5., 9, [1, 11])])
+def test_divergence_is_drawn(f, start, lr, steps, seen):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        curve, losses = c.plot_descent(f, start, lr, steps)
+    walked = [p for p in drawn(curve) if len(p) != 201][0][:, 0]
+    torch.testing.assert_close(walked, tensor(seen).double(), rtol=1e-6, atol=0)
+    assert f'{len(seen) - 1} of {steps} steps' in curve.get_title()
+    assert len(drawn(losses)[0]) == steps + 1
+    assert 'The loss ends at' in losses.get_title()
+
+
+def test_a_loss_that_explodes_is_a_straight_line():
+    curve, losses = c.plot_descent(parabola, -1.5, 2., 10)
+    assert losses.get_yscale() == 'log'
+    torch.testing.assert_close(drawn(losses)[0][:, 1], 2.25*9.**torch.arange(11).double())
+    for lr in .1, 1.1:
+        assert c.plot_descent(parabola, -1.5, lr)[1].get_yscale() == 'linear'
+
+
+@each('preds', [[nan, 1., inf], [1., -inf, 1e39], [nan]*3, [1e308, -1e308, 0]], ids=str)
+def test_predictions_that_diverged_are_drawn(preds):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        ax = c.plot_fit(t, t, tensor(preds).double().requires_grad_(), 'Diverged')
+    dots, line = drawn(ax)
+    assert torch.equal(dots[:, 1], t.double()) and len(line) == 3
