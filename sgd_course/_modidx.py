@@ -676,6 +676,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'sgd_course.layers': { 'sgd_course.layers.Recipe': ('layers.html#recipe', 'sgd_course/layers.py'),
                                    'sgd_course.layers.Rung': ('layers.html#rung', 'sgd_course/layers.py'),
                                    'sgd_course.layers.Widths': ('layers.html#widths', 'sgd_course/layers.py'),
+                                   'sgd_course.layers._check_points': ('layers.html#_check_points', 'sgd_course/layers.py'),
                                    'sgd_course.layers._moves': ('layers.html#_moves', 'sgd_course/layers.py'),
                                    'sgd_course.layers._plane_net': ('layers.html#_plane_net', 'sgd_course/layers.py'),
                                    'sgd_course.layers._rung': ('layers.html#_rung', 'sgd_course/layers.py'),

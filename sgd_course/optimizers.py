@@ -73,7 +73,7 @@ def ravine(
     w,          # two weights, (2, ...)
     ratio=100,  # condition number: curvature across the valley, by that along it, which is 1
 ):              # loss, (...); 0 at (0, 0)
-    "A long narrow valley with straight walls."
+    "A long narrow valley: a parabola across it, and a flatter one along it."
     return (w[0]**2 + ratio*w[1]**2)/2
 
 # %% ../nbs/09_optimizers.ipynb #87a0356c

@@ -140,3 +140,47 @@ def test_good_and_missing_ladder(tmp_path):
 def test_command_refuses_an_unknown_rung():
     r = run(sys.executable, REPO/'benchmarks'/'ladder.py', '--rungs', 'net,nets', ok=False)
     assert r.returncode == 2 and "no rungs: ['nets']" in r.stderr
+
+
+# --- labels of every dtype, whole numbers of others
+
+DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+          torch.float16, torch.bfloat16, torch.float64]
+
+
+@pytest.mark.parametrize('dtype', DTYPES, ids=str)
+def test_labels_of_every_dtype(dtype):
+    g = torch.Generator().manual_seed(0)
+    scores, labels = 3*torch.randn(40, 1, generator=g), (torch.arange(40) % 2)[:, None]
+    assert_close(cross_entropy(scores, labels.to(dtype)), entropy(scores, labels.float()))
+    x, y = bullseye(40)
+    one, two = (sweep_widths(x, v, [2], [3], starts=2) for v in (y, y.to(dtype)))
+    assert_close(two.loss, one.loss)
+    images = torch.rand(40, 784, generator=g)
+    nets = []
+    for v in (labels.float(), labels.to(dtype)):
+        torch.manual_seed(0)
+        nets.append(train_quickly(simple_net(3), images, v, 1, 8, generator=torch.Generator().manual_seed(0)))
+    assert_close(nets[0][0].weight, nets[1][0].weight)
+
+
+@pytest.mark.parametrize('labels, said', [
+    (torch.ones(40), r'labels have shape \(40,\): expected \(40, 1\)'), (torch.ones(39, 1), r'expected \(40, 1\)'),
+    (torch.full((40, 1), 7), 'contain 7'), (torch.full((40, 1), 255, dtype=torch.uint8), 'contain 255')])
+def test_sweep_widths_refuses_labels(labels, said):
+    with pytest.raises(ValueError, match=said): sweep_widths(torch.zeros(40, 2), labels, [2], [1])
+
+
+@pytest.mark.parametrize('wrong, said', [
+    (dict(widths=[0]), 'widths is 0'), (dict(widths=[]), 'widths are empty'), (dict(at=[]), 'at are empty'),
+    (dict(at=[1.5]), 'at is 1.5'), (dict(at=[-1]), 'at is -1'), (dict(starts=0), 'starts is 0')])
+def test_sweep_widths_refuses_numbers(wrong, said):
+    with pytest.raises(ValueError, match=said): sweep_widths(*bullseye(8), **dict(dict(widths=[1], at=[1]), **wrong))
+
+
+@pytest.mark.parametrize('n', [np.int64(5), torch.tensor(5)])
+def test_whole_numbers_of_others(n):
+    nets = sweep_widths(*bullseye(n), np.arange(1, 3), np.arange(5), starts=n)
+    assert nets.widths == [1, 2] and nets.at == [0, 1, 2, 3, 4] and len(nets.x) == 5
+    assert simple_net(n)[0].out_features == 5
+    train_quickly(simple_net(2), torch.rand(10, 784), torch.ones(10, 1), epochs=n, bs=n)

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -290,11 +291,11 @@ def given(**changes):
 
 
 @pytest.mark.parametrize('env, bs, said', [
-    (given(), 255, 'bs is 255 for 2 workers: expected a multiple of 2'), (given(), 0, 'expected a multiple'),
-    (given(), 2.5, 'expected a multiple'), (given(RANK='2'), 256, 'RANK is 2, WORLD_SIZE is 2: expected a rank'),
+    (given(), 255, 'bs is 255 for 2 workers: expected a multiple of 2'), (given(), 0, 'bs is 0: expected a whole number, 1 or more'),
+    (given(), 2.5, 'bs is 2.5: expected a whole'), (given(RANK='2'), 256, 'RANK is 2, WORLD_SIZE is 2: expected a rank'),
     (given(RANK=None), 256, "'RANK': None.*expected all of them"), (given(MASTER_PORT=None), 256, 'expected all of'),
     (given(WORLD_SIZE='two'), 256, "'two'.*expected all of them"), (given(RANK='-1'), 256, "'-1'.*expected all"),
-    (given(WORLD_SIZE='0'), 256, 'RANK is 0, WORLD_SIZE is 0: expected'), ({}, 0, 'bs is 0 for 1 workers')])
+    (given(WORLD_SIZE='0'), 256, 'RANK is 0, WORLD_SIZE is 0: expected'), ({}, 0, 'bs is 0: expected')])
 def test_wrong_place(env, bs, said, monkeypatch):
     with pytest.raises(ValueError, match=said): find_place(bs, env)
     for k, v in env.items(): monkeypatch.setenv(k, v)
@@ -317,6 +318,16 @@ def test_wrong_numbers(wrong, said):
     with pytest.raises(ValueError, match=said): train_parallel(**dict(dict(epochs=1, quiet=True), **wrong))
 
 
+@pytest.mark.parametrize('kind', [np.int64, torch.tensor])
+def test_whole_numbers_of_others(kind, tmp_path):
+    "They are written to the checkpoint as Python's own, which alone can be read from it."
+    state = train_parallel(kind(1), kind(256), np.float32(.5), kind(3), kind(2), tmp_path/'c', quiet=True)
+    same = train_parallel(1, 256, .5, 3, 2, tmp_path/'c', quiet=True)
+    assert same['fingerprints'] == state['fingerprints'] and same['seconds'] == state['seconds'], 'it was read'
+    assert find_place(kind(8), given(WORLD_SIZE='4')) == Place(0, 4, 0)
+    assert ring_all_reduce(torch.ones(2, 2), kind(1))[1].tolist() == [1, 1]
+
+
 def test_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
     with pytest.raises(RuntimeError, match='0 GPUs for worker 0 of this machine: expected one each'):
@@ -334,7 +345,7 @@ def test_port_in_use(nodes, folder):
 
 @pytest.mark.parametrize('wrong', [dict(workers=0), dict(nodes=0), dict(workers=1.5), dict(workers='gpu')])
 def test_launch_refuses(wrong):
-    with pytest.raises(ValueError, match='expected whole numbers from 1 on'): launch(**wrong)
+    with pytest.raises(ValueError, match='expected a whole number, 1 or more'): launch(**wrong)
 
 
 @pytest.mark.parametrize('name, kind, said', [
