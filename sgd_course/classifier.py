@@ -112,10 +112,13 @@ def minibatches(
 class BasicOptim:
     "Gradient descent: `step` moves every parameter against its gradient, `zero_grad` clears them."
     def __init__(self,
-        params,     # a list of tensors that require grad, or `model.parameters()`
-        lr: float,  # learning rate, > 0
+        params,    # tensors that require grad, or `model.parameters()`
+        lr: float  # learning rate, > 0
     ):
-        self.params, self.lr = _check_params(params), check_lr(lr).item()
+        self.params, self.lr = list(params), check_lr(lr).item()
+        if not self.params or not all(p.requires_grad for p in self.params):
+            raise ValueError(f'params are {self.params!r}: expected at least one tensor, '
+                             'and requires_grad_() called on each.')
 
     def step(self):
         with torch.no_grad():
@@ -124,23 +127,6 @@ class BasicOptim:
 
     def zero_grad(self):
         for p in self.params: p.grad = None
-
-# %% ../nbs/06_threes_and_sevens.ipynb #c3a27bb7
-def _check_params(params):
-    "A list of them. Raises `ValueError` unless each is a tensor that `backward` gives a gradient."
-    def fault(p):
-        if not isinstance(p, torch.Tensor): return f'a {type(p).__name__}'
-        if not p.requires_grad: return 'a tensor that does not require grad'
-        if not p.is_leaf: return 'a tensor that is not a leaf, but computed from others'
-    listed = hasattr(params, '__iter__') and not isinstance(params, torch.Tensor)
-    params = list(params) if listed else [params]
-    if not (listed and params): found = 'empty' if listed else 'not in a list'
-    else: found = next(filter(None, map(fault, params)), None)
-    if found:
-        raise ValueError(f'params are {found}: expected at least one tensor, in one list and not in '
-                         'groups (in fastai: splitter=trainable_params), and requires_grad_() called '
-                         'on each, or detach().requires_grad_() if it was computed.')
-    return params
 
 # %% ../nbs/06_threes_and_sevens.ipynb #c92b0690
 def _check_lengths(x, y):

@@ -20,6 +20,7 @@ from torch import nn
 from .classifier import BasicOptim, _check_lengths, _check_targets, as_vectors
 from .classifier import check_labels, holdout, minibatches, mnist_loss, train
 from .data import default_device, threes_and_sevens
+from .training import training
 from .validate import whole
 
 # %% ../nbs/08_layers.ipynb #bb1fd7ff
@@ -91,14 +92,15 @@ def sweep_widths(
     torch.manual_seed(seed)
     params = _side_by_side([_plane_net(n) for n in widths for _ in range(starts)])
     opt, losses, kept = BasicOptim(params, lr), [], []
-    for step in range(max(at) + 1):
-        scores = plane_scores(x, *params)
-        wrong = torch.where(y == 1, -scores, scores)
-        losses.append(nn.functional.softplus(wrong).mean((1, 2)))  # cross-entropy
-        if step in at: kept.append([p.detach().clone() for p in params])
-        losses[-1].sum().backward()
-        opt.step()
-        opt.zero_grad()
+    with training():
+        for step in range(max(at) + 1):
+            scores = plane_scores(x, *params)
+            wrong = torch.where(y == 1, -scores, scores)
+            losses.append(nn.functional.softplus(wrong).mean((1, 2)))  # cross-entropy
+            if step in at: kept.append([p.detach().clone() for p in params])
+            losses[-1].sum().backward()
+            opt.step()
+            opt.zero_grad()
     losses = torch.stack(losses).detach()
     best = losses[-1].reshape(-1, starts).argmin(1) + starts*torch.arange(len(widths))
     return Widths(x, y, list(widths), sorted(at), losses[:, best],
@@ -296,11 +298,12 @@ def train_quickly(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         opt, lr, steps, pct_start=.25, cycle_momentum=False)
     model.train()  # batch norm: use the mean and spread of the batch
-    for epoch in range(epochs):
-        for i in minibatches(len(x), bs, generator=generator):
-            xb, yb = warp(x[i], generator).to(device), y[i].to(device)
-            cross_entropy(model(xb), yb).backward()
-            opt.step()
-            opt.zero_grad()
-            schedule.step()
+    with training(model):
+        for epoch in range(epochs):
+            for i in minibatches(len(x), bs, generator=generator):
+                xb, yb = warp(x[i], generator).to(device), y[i].to(device)
+                cross_entropy(model(xb), yb).backward()
+                opt.step()
+                opt.zero_grad()
+                schedule.step()
     return model.eval()  # batch norm: use those of all batches

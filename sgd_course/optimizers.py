@@ -14,11 +14,12 @@ from itertools import count
 import torch
 from fastcore.basics import patch
 
-from .classifier import BasicOptim, Sweep, _check_params, _distances, as_vectors, linear1
-from .classifier import minibatches, mnist_loss
+from .classifier import BasicOptim, Sweep, _distances, as_vectors, linear1, minibatches
+from .classifier import mnist_loss
 from .data import threes_and_sevens
 from .descent import check_lr
 from .plot import subplots
+from .training import learnable, training
 from .validate import whole
 
 # %% ../nbs/09_optimizers.ipynb #9b2ecd94
@@ -50,6 +51,16 @@ class SGD(BasicOptim):
     def direction(self, grad, state):
         "Against which direction to step, given the gradient and what is remembered."
         return grad
+
+# %% ../nbs/09_optimizers.ipynb #9c11ec57
+def _check_params(params):
+    "A list of them. Raises `ValueError` unless all can learn, and are in one list."
+    if isinstance(params, torch.Tensor): return learnable(params)
+    params = list(params) if hasattr(params, '__iter__') else [params]
+    if not any(hasattr(p, '__iter__') and not isinstance(p, torch.Tensor) for p in params):
+        return learnable(params)
+    raise ValueError('params are lists or dictionaries: expected tensors, in one list and not in '
+                     'groups (in fastai: splitter=trainable_params).')
 
 # %% ../nbs/09_optimizers.ipynb #89c07886
 def _check_setting(opt, name, value):
@@ -91,15 +102,16 @@ def walk_with(
     start = torch.as_tensor(start, dtype=torch.float64)
     w = start.reshape(-1, *[1]*len(shape)).repeat(1, *shape).requires_grad_()
     opt, path = opt_func([w], lr, **settings), [w.detach().clone()]
-    for _ in range(steps):
-        loss = f(w)
-        if getattr(loss, 'shape', None) != shape:
-            raise ValueError(f'f gave {loss!r} for weights of shape {tuple(w.shape)}: expected a '
-                             f'tensor with one loss for each column, shape {tuple(shape)}.')
-        loss.sum().backward()
-        opt.step()
-        opt.zero_grad()
-        path.append(w.detach().clone())
+    with training():
+        for _ in range(steps):
+            loss = f(w)
+            if getattr(loss, 'shape', None) != shape:
+                raise ValueError(f'f gave {loss!r} for weights of shape {tuple(w.shape)}: expected a '
+                                 f'tensor with one loss for each column, shape {tuple(shape)}.')
+            loss.sum().backward()
+            opt.step()
+            opt.zero_grad()
+            path.append(w.detach().clone())
     return torch.stack(path)
 
 # %% ../nbs/09_optimizers.ipynb #8196c829
@@ -210,10 +222,11 @@ def sweep_with(
     steps = epochs*math.ceil(len(data.train_x)/bs)
     rates = (schedule(n, steps, lrs) for n in range(steps))
     losses, states = [], [_columns(w, b, data)]
-    for _ in range(epochs):
-        batches = minibatches(len(data.train_x), bs, generator=g, device=here)
-        losses.append(_epoch_with(opt, w, b, data, batches, rates, loss_func))
-        states.append(_columns(w, b, data))
+    with training():
+        for _ in range(epochs):
+            batches = minibatches(len(data.train_x), bs, generator=g, device=here)
+            losses.append(_epoch_with(opt, w, b, data, batches, rates, loss_func))
+            states.append(_columns(w, b, data))
     return Sweep(lrs.cpu(), *(torch.stack(s).cpu() for s in (losses, *zip(*states))))
 
 # %% ../nbs/09_optimizers.ipynb #68df5826
@@ -275,14 +288,15 @@ def find_lr(
     lrs, losses, avg = [low*(high/low)**(n/steps) for n in range(steps)], [], 0
     x, y = x.to(device=device), y.to(device=device)
     batches = (i for _ in count() for i in minibatches(len(x), bs, shuffle, generator, x.device))
-    for n, (opt.lr, i) in enumerate(zip(lrs, batches), 1):
-        loss = loss_func(model(x[i]), y[i])
-        loss.backward()
-        opt.step()
-        opt.zero_grad()
-        avg = .98*avg + .02*loss.item()
-        losses.append(avg/(1 - .98**n))
-        if not losses[-1] <= 4*min(losses): break
+    with training(model):
+        for n, (opt.lr, i) in enumerate(zip(lrs, batches), 1):
+            loss = loss_func(model(x[i]), y[i])
+            loss.backward()
+            opt.step()
+            opt.zero_grad()
+            avg = .98*avg + .02*loss.item()
+            losses.append(avg/(1 - .98**n))
+            if not losses[-1] <= 4*min(losses): break
     opt.load_state_dict(before)
     with torch.no_grad():
         for p, old in zip(opt.params, weights): p.copy_(old)

@@ -34,6 +34,7 @@ from .classifier import as_vectors, validate
 from .data import threes_and_sevens
 from .layers import cross_entropy, simple_net
 from .optimizers import Momentum
+from .training import few_threads
 from .validate import real, whole
 
 # %% ../nbs/10_many_machines.ipynb #895579d9
@@ -289,10 +290,11 @@ def train_parallel(
         if checkpoint: state = _go_on(state, checkpoint, place, epochs, model, opt)
         if state['epoch']: say(f'goes on after epoch {state["epoch"]}')
         data = as_vectors(threes_and_sevens()).to(device)
-        for state in _epochs(state, epochs, place, model, opt, data):
-            if checkpoint and place.rank == 0: save_checkpoint(checkpoint, state)
-            loss, accuracy = state['loss'][-1], state['accuracy'][-1]
-            say(f'epoch {state["epoch"]}: loss {loss:.4f}, accuracy {accuracy:.4f}')
+        with few_threads(model):
+            for state in _epochs(state, epochs, place, model, opt, data):
+                if checkpoint and place.rank == 0: save_checkpoint(checkpoint, state)
+                loss, accuracy = state['loss'][-1], state['accuracy'][-1]
+                say(f'epoch {state["epoch"]}: loss {loss:.4f}, accuracy {accuracy:.4f}')
     return state
 
 # %% ../nbs/10_many_machines.ipynb #c1ad763d

@@ -1,7 +1,7 @@
 "Optimizers of lesson 09: the same as PyTorch's, and what they refuse."
 import io
 import math
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def hundred_steps(opt_func, seed, dtype, **settings):
 
 @each_pair
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('seed', range(2))
 def test_same_as_pytorch(ours, mine, theirs, its, dtype, seed):
     before, _ = problem(seed, dtype)
     one, two = (hundred_steps(o, seed, dtype, **s) for o, s in ((ours, mine), (theirs, its)))
@@ -180,12 +180,13 @@ def test_steps_that_cannot_be(f, step, steps):
 
 # --- on digits
 
+@cache
 def digits(n=600):
     from sgd_course.classifier import as_vectors
     from sgd_course.data import threes_and_sevens
     d = as_vectors(threes_and_sevens())
     i = torch.randperm(len(d.train_x), generator=torch.Generator().manual_seed(0))[:n]
-    return d._replace(train_x=d.train_x[i], train_y=d.train_y[i])
+    return d._replace(train_x=d.train_x[i], train_y=d.train_y[i], valid_x=d.valid_x[::4], valid_y=d.valid_y[::4])
 
 
 def test_sweep_is_that_of_lesson_06():
@@ -258,7 +259,7 @@ FIT = {'fit': lambda learn: learn.fit(2, .01), 'fit with weight decay': lambda l
 
 @fastai
 @each_pair
-@pytest.mark.parametrize('how', FIT)
+@pytest.mark.parametrize('how', ['fit with weight decay', 'fit_one_cycle'])
 def test_in_a_learner(ours, mine, theirs, its, how, tmp_path):
     pytest.importorskip('fastai')
     import fastai.callback.schedule  # noqa: F401
@@ -292,12 +293,20 @@ def computed(): return leaf()*2
 
 
 @pytest.mark.parametrize('params, said', [
-    (leaf(), 'not in a list'), (torch.zeros(3), 'not in a list'), ([computed()], 'not a leaf'),
-    ([leaf(), computed()], 'not a leaf'), ([torch.zeros(3)], 'does not require grad'), ([], 'empty'),
-    ([[leaf()]], 'a list'), ([dict(params=[leaf()])], 'a dict'), (3, 'not in a list')])
-@pytest.mark.parametrize('opt_func', [BasicOptim, *OURS])
+    (leaf(), 'one tensor'), (torch.zeros(3), 'one tensor'), ([computed()], 'not a leaf'),
+    ([leaf(), computed()], 'not a leaf'), ([torch.zeros(3)], 'requires_grad_'), ([], 'empty'),
+    ([[leaf()]], 'not in groups'), ([dict(params=[leaf()])], 'not in groups'), (3, 'contain a int')])
+@pytest.mark.parametrize('opt_func', OURS)
 def test_params_that_would_never_learn(opt_func, params, said):
-    with pytest.raises(ValueError, match=f'params are .*{said}.*: expected .*requires_grad_'): opt_func(params, .1)
+    with pytest.raises(ValueError, match=f'params .*{said}') as e: opt_func(params, .1)
+    assert 'xpected' in str(e.value)
+
+
+def test_gradients_that_are_switched_off():
+    d, model = digits(60), nn.Linear(784, 1)
+    for train in (lambda: walk_with(SGD, ravine, [1., 1.], .1, 2), lambda: sweep_with(SGD, [.1], 1, d),
+                  lambda: find_lr(model, SGD(model.parameters(), .1), d.train_x, d.train_y)):
+        with torch.no_grad(), pytest.raises(RuntimeError, match='gradients are switched off'): train()
 
 
 def test_step_says_why_there_is_no_gradient():
@@ -362,14 +371,13 @@ def plain_learner(opt_func, folder, **kwargs):
     return learn
 
 
-AS_IS = FIT | {'fit a slice': lambda learn: learn.fit_one_cycle(2, slice(.01), wd=.1),
-               'fine_tune': lambda learn: learn.fine_tune(1, .01),
-               'fit_flat_cos': lambda learn: learn.fit_flat_cos(2, .01)}
+AS_IS = {'wd': lambda learn: learn.fit(2, .01, wd=.1), 'slice': lambda learn: learn.fit_one_cycle(2, slice(.01), wd=.1),
+         'fine_tune': lambda learn: learn.fine_tune(1, .01), 'flat_cos': lambda learn: learn.fit_flat_cos(1, .01)}
 
 
 @fastai
-@pytest.mark.parametrize('how', AS_IS)
-@pytest.mark.parametrize('name', ['SGD', 'Momentum', 'RMSProp', 'AdamW'])
+@pytest.mark.parametrize('name, how', [(o, how) for o in ('SGD', 'Momentum', 'RMSProp', 'AdamW') for how in ('wd', 'slice')]
+                         + [('AdamW', 'fine_tune'), ('SGD', 'flat_cos')])
 def test_in_a_learner_as_fastais_own(name, how, tmp_path):
     pytest.importorskip('fastai')
     import fastai.callback.schedule  # noqa: F401
@@ -383,7 +391,7 @@ def test_in_a_learner_as_fastais_own(name, how, tmp_path):
     for learn in (one, two): AS_IS[how](learn)
     for p, q, old in zip(one.model.parameters(), two.model.parameters(), before):
         torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-5)
-        assert (p - old).abs().max() > 1e-4
+        assert p.ndim < 2 or (p - old).abs().max() > 1e-4  # a bias before batch norm has no gradient
     assert one.recorder.lrs == pytest.approx(two.recorder.lrs)
 
 
