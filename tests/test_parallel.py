@@ -22,6 +22,7 @@ from sgd_course.parallel import (Place, find_place, fingerprint, launch, load_ch
                                  save_checkpoint, step_time, train_parallel)
 
 EPOCHS = 10
+slow = pytest.mark.slow  # they start, kill and await other processes; lesson 10 starts two of these runs, too
 SETTINGS = dict(bs=256, lr=.02, seed=42, hidden=30)
 TORCHRUN = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--local-addr=127.0.0.1']
 ENV = {k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE')} | dict(OMP_NUM_THREADS='1')
@@ -115,6 +116,7 @@ def test_the_training_is_that_of_the_lessons():
     assert far(ours, dict(model=model.state_dict())) < 1e-6
 
 
+@slow
 @pytest.mark.parametrize('name', ['two', 'nodes', 'killed'])
 def test_two_workers_get_the_weights_of_one(name, runs, folder, alone):
     "On one node, on two, and when one of them was killed on the way."
@@ -128,6 +130,7 @@ def test_two_workers_get_the_weights_of_one(name, runs, folder, alone):
     assert {'worker 0 of 2', 'worker 1 of 2'} <= set(said)
 
 
+@slow
 def test_five_workers_with_a_repeated_image_do_too(runs, folder):
     assert isinstance(runs['five'], str), runs['five']
     assert 12396 % 5 == 1, 'four of them get an image a second time'
@@ -137,6 +140,7 @@ def test_five_workers_with_a_repeated_image_do_too(runs, folder):
     assert len(re.findall('worker . of 5: process', runs['five'])) == 5
 
 
+@slow
 @pytest.mark.parametrize('name', ['killed', 'nodes'])
 def test_after_a_worker_was_killed_it_is_the_same_to_the_last_bit(name, runs, folder):
     accident = runs['accidents'][name]
@@ -149,6 +153,7 @@ def test_after_a_worker_was_killed_it_is_the_same_to_the_last_bit(name, runs, fo
     assert all(torch.equal(a['sum'], b['sum']) for a, b in zip(*memory)) and len(memory[0]) == 4
 
 
+@slow
 def test_command_alone(tmp_path):
     out = run(sys.executable, '-m', 'sgd_course.parallel', '--epochs=2', '--hidden=5', f'--checkpoint={tmp_path/"c"}',
               cwd=tmp_path, env=ENV).stdout
@@ -160,6 +165,7 @@ def test_command_alone(tmp_path):
 gpus = torch.cuda.device_count()
 
 
+@slow
 @pytest.mark.parametrize('workers', [
     pytest.param(n, marks=pytest.mark.skipif(gpus < n, reason=f'not {n} CUDA devices here')) for n in (1, 2)])
 def test_nccl(workers, tmp_path, alone):
@@ -211,6 +217,7 @@ def test_step_time():
 
 # --- checkpoints
 
+@slow
 def test_goes_on_with_as_many_or_as_few(tmp_path, runs, folder, alone):
     train_parallel(2, checkpoint=tmp_path/'c', quiet=True)
     state = train_parallel(EPOCHS, checkpoint=tmp_path/'c', quiet=True)
@@ -348,6 +355,7 @@ def test_launch_refuses(wrong):
     with pytest.raises(ValueError, match='expected a whole number, 1 or more'): launch(**wrong)
 
 
+@slow
 @pytest.mark.parametrize('name, kind, said', [
     ('odd', RuntimeError, 'torchrun failed .*\nValueError: bs is 255 for 2 workers: expected a multiple of 2'),
     ('damaged', RuntimeError, r'\nValueError: .*/damaged is damaged, or no checkpoint .* Name another file'),
@@ -360,9 +368,11 @@ def test_errors_of_workers_are_told(name, kind, said, runs):
 
 # --- no process is left
 
+@slow
 def test_no_process_is_left(runs, folder): assert processes(folder) == []
 
 
+@slow
 def test_interrupt_ends_all(tmp_path):
     def interrupt(line):
         if line.startswith('epoch 1:'):
@@ -372,9 +382,33 @@ def test_interrupt_ends_all(tmp_path):
     assert processes(tmp_path) == []
 
 
+@slow
 def test_workers_end_when_the_launcher_is_killed(tmp_path):
     code = f'from sgd_course.parallel import launch; launch(2, epochs=10**6, quiet=True, checkpoint="{tmp_path/"c"}")'
     with subprocess.Popen([sys.executable, '-c', code], env=ENV) as p:  # quiet: no broken pipe must be needed
         try: assert until((tmp_path/'c').exists, 60) and len(processes(tmp_path)) >= 4
         finally: p.kill()
     assert until(lambda: not processes(tmp_path))
+
+
+# --- as many threads for one as for each of two
+
+def test_small_networks_train_with_one_thread():
+    "So the lesson compares like with like; what else runs in the process keeps its threads."
+    seen, before = [], torch.get_num_threads()
+    torch.set_num_threads(2)
+    class Seen(nn.Module):
+        def forward(self, xb):
+            seen.append(torch.get_num_threads())
+            return xb
+    network = parallel._network
+    try:
+        with pytest.MonkeyPatch.context() as m:
+            m.setattr(parallel, '_network', lambda *args: nn.Sequential(Seen(), network(*args)))
+            train_parallel(1, hidden=3, quiet=True)
+        assert set(seen) == {1} and torch.get_num_threads() == 2
+    finally: torch.set_num_threads(before)
+
+
+def test_batch_norm_makes_it_another_step_and_the_lessons_network_has_none():
+    assert not [m for m in parallel._network(30, 0).modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
