@@ -46,8 +46,12 @@ def step(
     if not isinstance(w, torch.Tensor) or not w.requires_grad:
         raise ValueError(f'w is {w!r}: expected a tensor that requires grad; '
                          'call w.requires_grad_() first.')
+    if not w.is_leaf:
+        raise ValueError('w is not a leaf: it was computed from other tensors, and backward() '
+                         'leaves no gradient in it. Make it one: w = w.detach().requires_grad_().')
     if w.grad is None:
-        raise ValueError('w has no gradient: expected one; '
+        off = 'gradients are off; call torch.set_grad_enabled(True), then '
+        raise ValueError(f'w has no gradient: expected one; {off*(not torch.is_grad_enabled())}'
                          'call backward() on a loss computed from w before each step.')
     with torch.no_grad(): w -= lr*w.grad
     w.grad = None

@@ -17,9 +17,11 @@ from typing import Callable, NamedTuple
 import torch
 from torch import nn
 
-from .classifier import BasicOptim, _check_lengths, _check_targets, as_vectors, holdout
-from .classifier import minibatches, mnist_loss, train
+from .classifier import BasicOptim, _check_lengths, _check_targets, as_vectors
+from .classifier import check_labels, holdout, minibatches, mnist_loss, train
 from .data import default_device, threes_and_sevens
+from .training import training
+from .validate import whole
 
 # %% ../nbs/08_layers.ipynb #bb1fd7ff
 def bullseye(
@@ -27,7 +29,7 @@ def bullseye(
     seed=0,  # of their places
 ) -> tuple:  # points (n, 2), and labels (n, 1): 1 in the disc, 0 in the ring around it
     "Points of a disc and of a ring around it, with a gap between them."
-    g = torch.Generator().manual_seed(seed)
+    n, g = whole('n', n, 1), torch.Generator().manual_seed(seed)
     y = (torch.arange(n) % 2)[:, None].float()
     far = torch.rand(n, 1, generator=g)
     r, angle = torch.where(y == 1, .75*far.sqrt(), 1.15 + .6*far), torch.rand(n, 1, generator=g)
@@ -57,6 +59,17 @@ def _side_by_side(nets):
             v[i, :n], c[i, 0] = second.weight.T, second.bias
     return [p.requires_grad_() for p in (w, b, v, c)]
 
+def _check_points(x, y, **numbers):
+    "Lists of whole numbers. Raises `ValueError` for an empty one, or labels that do not fit."
+    if y.shape != (len(x), 1):
+        raise ValueError(f'labels have shape {tuple(y.shape)}: expected {(len(x), 1)}, one for each '
+                         'point.')
+    check_labels(y)
+    for name, values in numbers.items():
+        least = name == 'widths'
+        if not len(values): raise ValueError(f'{name} are empty: expected at least one number.')
+        yield [whole(name, v, int(least)) for v in values]
+
 def plane_scores(x, w, b, v, c):
     "Scores (..., n, 1) of points (n, 2) by networks side by side, as in `Widths`."
     return (x @ w + b).relu() @ v + c
@@ -70,17 +83,24 @@ def sweep_widths(
     starts=6,  # networks of each width; the one with the lowest loss at the end is kept
     seed=0,    # of the first weights
 ) -> Widths:   # losses and parameters
-    "Train networks of several widths at once, each step with all points."
+    """Train networks of several widths at once, each step with all points.
+
+    Raises `ValueError` for labels or numbers that do not fit.
+    """
+    widths, at = _check_points(x, y, widths=widths, at=at)
+    starts = whole('starts', starts, 1)
     torch.manual_seed(seed)
     params = _side_by_side([_plane_net(n) for n in widths for _ in range(starts)])
     opt, losses, kept = BasicOptim(params, lr), [], []
-    for step in range(max(at) + 1):
-        scores = plane_scores(x, *params)
-        losses.append(nn.functional.softplus((1 - 2*y)*scores).mean((1, 2)))  # cross-entropy
-        if step in at: kept.append([p.detach().clone() for p in params])
-        losses[-1].sum().backward()
-        opt.step()
-        opt.zero_grad()
+    with training():
+        for step in range(max(at) + 1):
+            scores = plane_scores(x, *params)
+            wrong = torch.where(y == 1, -scores, scores)
+            losses.append(nn.functional.softplus(wrong).mean((1, 2)))  # cross-entropy
+            if step in at: kept.append([p.detach().clone() for p in params])
+            losses[-1].sum().backward()
+            opt.step()
+            opt.zero_grad()
     losses = torch.stack(losses).detach()
     best = losses[-1].reshape(-1, starts).argmin(1) + starts*torch.arange(len(widths))
     return Widths(x, y, list(widths), sorted(at), losses[:, best],
@@ -91,8 +111,7 @@ def simple_net(
     hidden=30,   # units in the hidden layer, >= 1
 ) -> nn.Module:  # 784 pixels -> hidden units -> ReLU -> 1 score
     "A network with one *hidden layer*. Raises `ValueError` unless `hidden` is a whole number >= 1."
-    if isinstance(hidden, bool) or not isinstance(hidden, int) or hidden < 1:
-        raise ValueError(f'hidden is {hidden!r}: expected a whole number, 1 or more.')
+    hidden = whole('hidden', hidden, 1)
     return nn.Sequential(nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
 # %% ../nbs/08_layers.ipynb #c2bfb068
@@ -128,7 +147,7 @@ def cross_entropy(
     Raises `ValueError` unless the shapes are the same and not empty, and all labels 0 or 1.
     """
     _check_targets(predictions, targets)
-    return nn.functional.softplus((1 - 2*targets)*predictions).mean()
+    return nn.functional.softplus(torch.where(targets == 1, -predictions, predictions)).mean()
 
 # %% ../nbs/08_layers.ipynb #cb709ba2
 RECIPES = {
@@ -218,7 +237,7 @@ def first_losses(
 ) -> list:  # their losses, each from before its step
     "Begin an epoch of `fit_one_cycle`, and stop after the first batches."
     from fastai.callback.core import Callback, CancelFitException
-    losses = []
+    n, losses = whole('n', n, 1), []
     def after_batch(cb):
         losses.append(cb.learn.loss.item())
         if len(losses) == n: raise CancelFitException
@@ -270,6 +289,7 @@ def train_quickly(
 ) -> nn.Module:      # the same model, ready to be used
     "Momentum and a cycle of the rate, on new warps each epoch. Raises `ValueError` below 5 steps."
     _check_lengths(x, y)
+    epochs, bs = whole('epochs', epochs), whole('bs', bs, 1)
     steps = epochs*math.ceil(len(x)/bs)
     if steps < 5:
         raise ValueError(f'{epochs} epochs of {len(x)} images, {bs} in a batch, are {steps} steps: '
@@ -278,11 +298,12 @@ def train_quickly(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         opt, lr, steps, pct_start=.25, cycle_momentum=False)
     model.train()  # batch norm: use the mean and spread of the batch
-    for epoch in range(epochs):
-        for i in minibatches(len(x), bs, generator=generator):
-            xb, yb = warp(x[i], generator).to(device), y[i].to(device)
-            cross_entropy(model(xb), yb).backward()
-            opt.step()
-            opt.zero_grad()
-            schedule.step()
+    with training(model):
+        for epoch in range(epochs):
+            for i in minibatches(len(x), bs, generator=generator):
+                xb, yb = warp(x[i], generator).to(device), y[i].to(device)
+                cross_entropy(model(xb), yb).backward()
+                opt.step()
+                opt.zero_grad()
+                schedule.step()
     return model.eval()  # batch norm: use those of all batches

@@ -30,10 +30,12 @@ from fastcore.script import call_parse
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data.distributed import DistributedSampler
 
-from .classifier import _check_epochs, as_vectors, validate
+from .classifier import as_vectors, validate
 from .data import threes_and_sevens
 from .layers import cross_entropy, simple_net
 from .optimizers import Momentum
+from .training import few_threads
+from .validate import real, whole
 
 # %% ../nbs/10_many_machines.ipynb #895579d9
 def _network(hidden, seed):
@@ -83,7 +85,7 @@ def find_place(
     if place.rank >= place.world:
         raise ValueError(f'RANK is {place.rank}, WORLD_SIZE is {place.world}: expected a rank from '
                          f'0 to {place.world - 1}.')
-    if not isinstance(bs, int) or bs < 1 or bs % place.world:
+    if whole('bs', bs, 1) % place.world:
         raise ValueError(f'bs is {bs!r} for {place.world} workers: expected a multiple of '
                          f'{place.world}, so that each gets as many images as the others.')
     return place
@@ -277,8 +279,9 @@ def train_parallel(
     quiet: bool=False,     # do not print the epochs
 ) -> dict:                 # `model`, `opt`, `loss`, `accuracy`, `seconds` and `fingerprints`
     "Train a network on the 3s and 7s, as one of torchrun's workers or alone. Raises as its parts."
-    _check_epochs(epochs)
-    place, settings = find_place(bs), dict(bs=bs, lr=lr, seed=seed, hidden=hidden)
+    epochs, bs, hidden = whole('epochs', epochs, 1), whole('bs', bs, 1), whole('hidden', hidden, 1)
+    settings = dict(bs=bs, lr=real('lr', lr, 0), seed=whole('seed', seed), hidden=hidden)
+    place = find_place(bs)
     state = dict(settings=settings, epoch=0, loss=[], accuracy=[], seconds=[])
     with _join(place, device) as device:
         model = _network(hidden, seed).to(device)
@@ -287,10 +290,11 @@ def train_parallel(
         if checkpoint: state = _go_on(state, checkpoint, place, epochs, model, opt)
         if state['epoch']: say(f'goes on after epoch {state["epoch"]}')
         data = as_vectors(threes_and_sevens()).to(device)
-        for state in _epochs(state, epochs, place, model, opt, data):
-            if checkpoint and place.rank == 0: save_checkpoint(checkpoint, state)
-            loss, accuracy = state['loss'][-1], state['accuracy'][-1]
-            say(f'epoch {state["epoch"]}: loss {loss:.4f}, accuracy {accuracy:.4f}')
+        with few_threads(model):
+            for state in _epochs(state, epochs, place, model, opt, data):
+                if checkpoint and place.rank == 0: save_checkpoint(checkpoint, state)
+                loss, accuracy = state['loss'][-1], state['accuracy'][-1]
+                say(f'epoch {state["epoch"]}: loss {loss:.4f}, accuracy {accuracy:.4f}')
     return state
 
 # %% ../nbs/10_many_machines.ipynb #c1ad763d
@@ -366,10 +370,10 @@ def launch(
     """Run this lesson's program by torchrun; leaves no process behind.
 
     Raises `RuntimeError` with the workers' last words if it fails, `TimeoutError` if it takes too
-    long, `OSError` if the port is in use, `ValueError` for numbers below 1.
+    long, `OSError` if the port is in use, `ValueError` for numbers that cannot be.
     """
-    if not (isinstance(workers, int) and isinstance(nodes, int) and min(workers, nodes) > 0):
-        raise ValueError(f'workers={workers!r}, nodes={nodes!r}: expected whole numbers from 1 on.')
+    workers, nodes = whole('workers', workers, 1), whole('nodes', nodes, 1)
+    restarts = whole('restarts', restarts)
     _need('gloo')
     with tempfile.TemporaryDirectory() as logs:
         commands = _commands(workers, nodes, restarts, port, Path(logs), options)
@@ -413,7 +417,7 @@ def step_time(
     workers,           # how many, N
     parameters,        # of the model
     bs=256,            # images in a batch, of all workers together
-    flops=2e10,        # operations that a worker computes in a second
+    flops=2e10,        # operations that a worker computes in a second; this is about one core
     bandwidth=1.25e8,  # bytes that a worker sends in a second; this is 1 Gbit/s
     latency=5e-5,      # seconds until a message arrives
 ) -> tuple:            # seconds of computing, of waiting and of sending

@@ -1,14 +1,16 @@
 "Optimizers of lesson 09: the same as PyTorch's, and what they refuse."
 import io
 import math
-from functools import partial
+from functools import cache, partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from sgd_course.classifier import sweep
-from sgd_course.optimizers import (SGD, Adam, Momentum, RMSProp, constant, decay, find_lr, one_cycle, ravine,
+from sgd_course.classifier import BasicOptim, sweep
+from sgd_course.descent import step
+from sgd_course.optimizers import (SGD, Adam, AdamW, Momentum, RMSProp, constant, decay, find_lr, one_cycle, ravine,
                                    steps_to_settle, sweep_with, walk_with, warm_up)
 
 OURS = [SGD, Momentum, RMSProp, Adam]
@@ -56,7 +58,7 @@ def hundred_steps(opt_func, seed, dtype, **settings):
 
 @each_pair
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('seed', range(2))
 def test_same_as_pytorch(ours, mine, theirs, its, dtype, seed):
     before, _ = problem(seed, dtype)
     one, two = (hundred_steps(o, seed, dtype, **s) for o, s in ((ours, mine), (theirs, its)))
@@ -178,12 +180,13 @@ def test_steps_that_cannot_be(f, step, steps):
 
 # --- on digits
 
+@cache
 def digits(n=600):
     from sgd_course.classifier import as_vectors
     from sgd_course.data import threes_and_sevens
     d = as_vectors(threes_and_sevens())
     i = torch.randperm(len(d.train_x), generator=torch.Generator().manual_seed(0))[:n]
-    return d._replace(train_x=d.train_x[i], train_y=d.train_y[i])
+    return d._replace(train_x=d.train_x[i], train_y=d.train_y[i], valid_x=d.valid_x[::4], valid_y=d.valid_y[::4])
 
 
 def test_sweep_is_that_of_lesson_06():
@@ -256,7 +259,7 @@ FIT = {'fit': lambda learn: learn.fit(2, .01), 'fit with weight decay': lambda l
 
 @fastai
 @each_pair
-@pytest.mark.parametrize('how', FIT)
+@pytest.mark.parametrize('how', ['fit with weight decay', 'fit_one_cycle'])
 def test_in_a_learner(ours, mine, theirs, its, how, tmp_path):
     pytest.importorskip('fastai')
     import fastai.callback.schedule  # noqa: F401
@@ -282,3 +285,159 @@ def test_learner_saves_loads_and_finds(opt_func, tmp_path):
     weights = learn.model[0].weight.detach().clone()
     learn.lr_find(num_it=20, show_plot=False)
     assert len(learn.recorder.lrs) > 10 and torch.equal(learn.model[0].weight, weights)
+
+
+# --- what looks like an optimizer's parameters, and is none
+
+def computed(): return leaf()*2
+
+
+@pytest.mark.parametrize('params, said', [
+    (leaf(), 'one tensor'), (torch.zeros(3), 'one tensor'), ([computed()], 'not a leaf'),
+    ([leaf(), computed()], 'not a leaf'), ([torch.zeros(3)], 'requires_grad_'), ([], 'empty'),
+    ([[leaf()]], 'not in groups'), ([dict(params=[leaf()])], 'not in groups'), (3, 'contain a int')])
+@pytest.mark.parametrize('opt_func', OURS)
+def test_params_that_would_never_learn(opt_func, params, said):
+    with pytest.raises(ValueError, match=f'params .*{said}') as e: opt_func(params, .1)
+    assert 'xpected' in str(e.value)
+
+
+def test_gradients_that_are_switched_off():
+    d, model = digits(60), nn.Linear(784, 1)
+    for train in (lambda: walk_with(SGD, ravine, [1., 1.], .1, 2), lambda: sweep_with(SGD, [.1], 1, d),
+                  lambda: find_lr(model, SGD(model.parameters(), .1), d.train_x, d.train_y)):
+        with torch.no_grad(), pytest.raises(RuntimeError, match='gradients are switched off'): train()
+
+
+def test_step_says_why_there_is_no_gradient():
+    w = computed()
+    with pytest.raises(ValueError, match=r'not a leaf.*w = w.detach\(\).requires_grad_'): step(w, .1)
+    with pytest.raises(ValueError, match='call backward') as e: step(leaf(), .1)
+    assert 'set_grad_enabled' not in str(e.value)
+    with torch.no_grad(), pytest.raises(ValueError, match=r'gradients are off; call torch.set_grad_enabled\(True\)'):
+        step(leaf(), .1)
+
+
+@pytest.mark.parametrize('opt_func', [torch.optim.SGD, BasicOptim])
+def test_optimizers_of_others_are_refused(opt_func):
+    d, model = digits(), nn.Linear(784, 1)
+    with pytest.raises(TypeError, match=f'a .*{opt_func.__name__}: expected one of this lesson'):
+        find_lr(model, opt_func(model.parameters(), .1), d.train_x, d.train_y)
+    with pytest.raises((TypeError, ValueError)): sweep_with(opt_func, [.1], 1, d, schedule=decay)
+
+
+def test_walk_needs_a_loss_for_each_column():
+    with pytest.raises(ValueError, match='f gave 3.0 for weights'): walk_with(SGD, lambda w: 3., [1., 1.], .1, 2)
+
+
+@pytest.mark.parametrize('n', [np.int64(3), torch.tensor(3)])
+def test_whole_numbers_of_others(n):
+    assert walk_with(SGD, ravine, [1., 1.], np.float32(.1), n).shape == (4, 2)
+    d = digits(60)
+    assert sweep_with(SGD, [.1], n, d, bs=n).loss.shape == (3, 1)
+    model = nn.Linear(784, 1)
+    assert len(find_lr(model, SGD(model.parameters(), .1), d.train_x, d.train_y, steps=n, bs=n)[0]) == 3
+    assert [f(n, n, .1) for f in (constant, decay)] == pytest.approx([.1, 0])
+
+
+# --- weight decay
+
+def test_adamw_decays_beside_the_gradient():
+    w, v = (torch.tensor([.5, 0.]).requires_grad_() for _ in range(2))
+    for p, opt_func in ((w, Adam), (v, AdamW)):
+        opt = opt_func([p], .01, wd=.1)
+        for _ in range(10):
+            p.grad = torch.tensor([0., 1.])
+            opt.step()
+    assert w[0].item() == pytest.approx(.5 - 10*.01, abs=1e-3), 'with L2 the whole rate at each step'
+    assert v[0].item() == pytest.approx(.5*(1 - .01*.1)**10, rel=1e-6)
+
+
+# --- in a Learner as they are
+
+def plain_learner(opt_func, folder, **kwargs):
+    from fastai.callback.progress import ProgressCallback
+    from fastai.data.core import DataLoaders
+    from fastai.data.load import DataLoader
+    from fastai.learner import Learner
+    d = digits(300)
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(784, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1))
+    dl = DataLoader(list(zip(d.train_x, d.train_y)), bs=64, device='cpu')
+    learn = Learner(DataLoaders(dl, dl, device='cpu'), model, loss_func=nn.functional.mse_loss, path=folder,
+                    opt_func=opt_func, **kwargs)
+    learn.remove_cb(ProgressCallback)
+    learn.logger = lambda *args: None
+    return learn
+
+
+AS_IS = {'wd': lambda learn: learn.fit(2, .01, wd=.1), 'slice': lambda learn: learn.fit_one_cycle(2, slice(.01), wd=.1),
+         'fine_tune': lambda learn: learn.fine_tune(1, .01), 'flat_cos': lambda learn: learn.fit_flat_cos(1, .01)}
+
+
+@fastai
+@pytest.mark.parametrize('name, how', [(o, how) for o in ('SGD', 'Momentum', 'RMSProp', 'AdamW') for how in ('wd', 'slice')]
+                         + [('AdamW', 'fine_tune'), ('SGD', 'flat_cos')])
+def test_in_a_learner_as_fastais_own(name, how, tmp_path):
+    pytest.importorskip('fastai')
+    import fastai.callback.schedule  # noqa: F401
+    import fastai.optimizer as theirs
+    ours, its = dict(
+        SGD=(SGD, partial(theirs.SGD, decouple_wd=False)), RMSProp=(RMSProp, partial(theirs.RMSProp, decouple_wd=False)),
+        Momentum=(Momentum, partial(theirs.SGD, mom=.9, decouple_wd=False)),
+        AdamW=(partial(AdamW, wd=0.), partial(theirs.Adam, sqr_mom=.999, eps=1e-8, wd=0.)))[name]
+    one, two = (plain_learner(o, tmp_path) for o in (ours, its))
+    before = [p.detach().clone() for p in one.model.parameters()]
+    for learn in (one, two): AS_IS[how](learn)
+    for p, q, old in zip(one.model.parameters(), two.model.parameters(), before):
+        torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-5)
+        assert (p - old).abs().max() > 1e-4
+    assert one.recorder.lrs == pytest.approx(two.recorder.lrs)
+
+
+@fastai
+@pytest.mark.parametrize('opt_func', [*OURS, AdamW])
+def test_as_it_is_a_learner_saves_loads_and_finds(opt_func, tmp_path):
+    pytest.importorskip('fastai')
+    import fastai.callback.schedule  # noqa: F401
+    learn = plain_learner(opt_func, tmp_path)
+    learn.fit(1, .01)
+    learn.save('here')
+    learn.fit(1, .01)
+    learn.load('here')
+    weights = learn.model[0].weight.detach().clone()
+    learn.lr_find(num_it=20, show_plot=False)
+    assert len(learn.recorder.lrs) > 10 and torch.equal(learn.model[0].weight, weights)
+
+
+@fastai
+def test_groups_are_refused_with_what_to_do(tmp_path):
+    pytest.importorskip('fastai')
+    in_two = dict(splitter=lambda m: [list(m[0].parameters()), list(m[1:].parameters())])
+    with pytest.raises(ValueError, match='not in groups .in fastai: splitter=trainable_params'):
+        plain_learner(SGD, tmp_path, **in_two).fit(1, .1)
+    with pytest.raises(ValueError, match='expected one number'): plain_learner(SGD, tmp_path).fit(1, [.1, .2])
+    with pytest.raises(ValueError, match='one group'): plain_learner(SGD, tmp_path).freeze_to(1)
+
+
+@fastai
+def test_the_books_learner_with_all_imported(tmp_path):
+    "In a fresh namespace, as in a notebook: ours take the place of fastai's."
+    pytest.importorskip('fastai')
+    code = '''
+from fastai.vision.all import *
+from sgd_course.all import *
+data = as_vectors(threes_and_sevens())
+dls = DataLoaders(*(DataLoader(list(zip(x[::20], y[::20])), bs=256) for x, y in (data[:2], data[2:])), device='cpu')
+def batch_accuracy(xb, yb): return ((xb.sigmoid() > 0.5) == yb).float().mean()
+found = []
+for o in SGD, Momentum, RMSProp, Adam, AdamW:
+    assert o.__module__ == 'sgd_course.optimizers'
+    learn = Learner(dls, nn.Linear(784, 1), opt_func=o, loss_func=mnist_loss, metrics=batch_accuracy, path=folder)
+    with learn.no_bar(), learn.no_logging(): learn.fit(10, lr=.1 if o in (SGD, Momentum) else .01)
+    found.append(learn.recorder.values[-1][-1])
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, .1)
+'''
+    names = dict(folder=tmp_path)
+    exec(code, names)
+    assert len(names['found']) == 5 and min(names['found']) > .85

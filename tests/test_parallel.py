@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -21,6 +22,7 @@ from sgd_course.parallel import (Place, find_place, fingerprint, launch, load_ch
                                  save_checkpoint, step_time, train_parallel)
 
 EPOCHS = 10
+slow = pytest.mark.slow  # they start, kill and await other processes; lesson 10 starts two of these runs, too
 SETTINGS = dict(bs=256, lr=.02, seed=42, hidden=30)
 TORCHRUN = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--local-addr=127.0.0.1']
 ENV = {k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE')} | dict(OMP_NUM_THREADS='1')
@@ -114,6 +116,7 @@ def test_the_training_is_that_of_the_lessons():
     assert far(ours, dict(model=model.state_dict())) < 1e-6
 
 
+@slow
 @pytest.mark.parametrize('name', ['two', 'nodes', 'killed'])
 def test_two_workers_get_the_weights_of_one(name, runs, folder, alone):
     "On one node, on two, and when one of them was killed on the way."
@@ -127,6 +130,7 @@ def test_two_workers_get_the_weights_of_one(name, runs, folder, alone):
     assert {'worker 0 of 2', 'worker 1 of 2'} <= set(said)
 
 
+@slow
 def test_five_workers_with_a_repeated_image_do_too(runs, folder):
     assert isinstance(runs['five'], str), runs['five']
     assert 12396 % 5 == 1, 'four of them get an image a second time'
@@ -136,6 +140,7 @@ def test_five_workers_with_a_repeated_image_do_too(runs, folder):
     assert len(re.findall('worker . of 5: process', runs['five'])) == 5
 
 
+@slow
 @pytest.mark.parametrize('name', ['killed', 'nodes'])
 def test_after_a_worker_was_killed_it_is_the_same_to_the_last_bit(name, runs, folder):
     accident = runs['accidents'][name]
@@ -148,6 +153,7 @@ def test_after_a_worker_was_killed_it_is_the_same_to_the_last_bit(name, runs, fo
     assert all(torch.equal(a['sum'], b['sum']) for a, b in zip(*memory)) and len(memory[0]) == 4
 
 
+@slow
 def test_command_alone(tmp_path):
     out = run(sys.executable, '-m', 'sgd_course.parallel', '--epochs=2', '--hidden=5', f'--checkpoint={tmp_path/"c"}',
               cwd=tmp_path, env=ENV).stdout
@@ -159,6 +165,7 @@ def test_command_alone(tmp_path):
 gpus = torch.cuda.device_count()
 
 
+@slow
 @pytest.mark.parametrize('workers', [
     pytest.param(n, marks=pytest.mark.skipif(gpus < n, reason=f'not {n} CUDA devices here')) for n in (1, 2)])
 def test_nccl(workers, tmp_path, alone):
@@ -210,6 +217,7 @@ def test_step_time():
 
 # --- checkpoints
 
+@slow
 def test_goes_on_with_as_many_or_as_few(tmp_path, runs, folder, alone):
     train_parallel(2, checkpoint=tmp_path/'c', quiet=True)
     state = train_parallel(EPOCHS, checkpoint=tmp_path/'c', quiet=True)
@@ -290,11 +298,11 @@ def given(**changes):
 
 
 @pytest.mark.parametrize('env, bs, said', [
-    (given(), 255, 'bs is 255 for 2 workers: expected a multiple of 2'), (given(), 0, 'expected a multiple'),
-    (given(), 2.5, 'expected a multiple'), (given(RANK='2'), 256, 'RANK is 2, WORLD_SIZE is 2: expected a rank'),
+    (given(), 255, 'bs is 255 for 2 workers: expected a multiple of 2'), (given(), 0, 'bs is 0: expected a whole number, 1 or more'),
+    (given(), 2.5, 'bs is 2.5: expected a whole'), (given(RANK='2'), 256, 'RANK is 2, WORLD_SIZE is 2: expected a rank'),
     (given(RANK=None), 256, "'RANK': None.*expected all of them"), (given(MASTER_PORT=None), 256, 'expected all of'),
     (given(WORLD_SIZE='two'), 256, "'two'.*expected all of them"), (given(RANK='-1'), 256, "'-1'.*expected all"),
-    (given(WORLD_SIZE='0'), 256, 'RANK is 0, WORLD_SIZE is 0: expected'), ({}, 0, 'bs is 0 for 1 workers')])
+    (given(WORLD_SIZE='0'), 256, 'RANK is 0, WORLD_SIZE is 0: expected'), ({}, 0, 'bs is 0: expected')])
 def test_wrong_place(env, bs, said, monkeypatch):
     with pytest.raises(ValueError, match=said): find_place(bs, env)
     for k, v in env.items(): monkeypatch.setenv(k, v)
@@ -317,6 +325,16 @@ def test_wrong_numbers(wrong, said):
     with pytest.raises(ValueError, match=said): train_parallel(**dict(dict(epochs=1, quiet=True), **wrong))
 
 
+@pytest.mark.parametrize('kind', [np.int64, torch.tensor])
+def test_whole_numbers_of_others(kind, tmp_path):
+    "They are written to the checkpoint as Python's own, which alone can be read from it."
+    state = train_parallel(kind(1), kind(256), np.float32(.5), kind(3), kind(2), tmp_path/'c', quiet=True)
+    same = train_parallel(1, 256, .5, 3, 2, tmp_path/'c', quiet=True)
+    assert same['fingerprints'] == state['fingerprints'] and same['seconds'] == state['seconds'], 'it was read'
+    assert find_place(kind(8), given(WORLD_SIZE='4')) == Place(0, 4, 0)
+    assert ring_all_reduce(torch.ones(2, 2), kind(1))[1].tolist() == [1, 1]
+
+
 def test_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
     with pytest.raises(RuntimeError, match='0 GPUs for worker 0 of this machine: expected one each'):
@@ -334,9 +352,10 @@ def test_port_in_use(nodes, folder):
 
 @pytest.mark.parametrize('wrong', [dict(workers=0), dict(nodes=0), dict(workers=1.5), dict(workers='gpu')])
 def test_launch_refuses(wrong):
-    with pytest.raises(ValueError, match='expected whole numbers from 1 on'): launch(**wrong)
+    with pytest.raises(ValueError, match='expected a whole number, 1 or more'): launch(**wrong)
 
 
+@slow
 @pytest.mark.parametrize('name, kind, said', [
     ('odd', RuntimeError, 'torchrun failed .*\nValueError: bs is 255 for 2 workers: expected a multiple of 2'),
     ('damaged', RuntimeError, r'\nValueError: .*/damaged is damaged, or no checkpoint .* Name another file'),
@@ -349,9 +368,11 @@ def test_errors_of_workers_are_told(name, kind, said, runs):
 
 # --- no process is left
 
+@slow
 def test_no_process_is_left(runs, folder): assert processes(folder) == []
 
 
+@slow
 def test_interrupt_ends_all(tmp_path):
     def interrupt(line):
         if line.startswith('epoch 1:'):
@@ -361,9 +382,33 @@ def test_interrupt_ends_all(tmp_path):
     assert processes(tmp_path) == []
 
 
+@slow
 def test_workers_end_when_the_launcher_is_killed(tmp_path):
     code = f'from sgd_course.parallel import launch; launch(2, epochs=10**6, quiet=True, checkpoint="{tmp_path/"c"}")'
     with subprocess.Popen([sys.executable, '-c', code], env=ENV) as p:  # quiet: no broken pipe must be needed
         try: assert until((tmp_path/'c').exists, 60) and len(processes(tmp_path)) >= 4
         finally: p.kill()
     assert until(lambda: not processes(tmp_path))
+
+
+# --- as many threads for one as for each of two
+
+def test_small_networks_train_with_one_thread():
+    "So the lesson compares like with like; what else runs in the process keeps its threads."
+    seen, before = [], torch.get_num_threads()
+    torch.set_num_threads(2)
+    class Seen(nn.Module):
+        def forward(self, xb):
+            seen.append(torch.get_num_threads())
+            return xb
+    network = parallel._network
+    try:
+        with pytest.MonkeyPatch.context() as m:
+            m.setattr(parallel, '_network', lambda *args: nn.Sequential(Seen(), network(*args)))
+            train_parallel(1, hidden=3, quiet=True)
+        assert set(seen) == {1} and torch.get_num_threads() == 2
+    finally: torch.set_num_threads(before)
+
+
+def test_batch_norm_makes_it_another_step_and_the_lessons_network_has_none():
+    assert not [m for m in parallel._network(30, 0).modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
