@@ -148,13 +148,14 @@ def plot_runs(
     alt = '. '.join(_story(k, r) for k, r in runs.items())
     fig, axs = subplots(1, 3, figsize=(8, 2.4), alt=f'Epoch by epoch. {alt}')
     for (name, r), color, ls in zip(runs.items(), ('0.55', RED, BLUE), ('-', '-', '--')):
-        at = torch.arange(len(r.length))*EVERY
+        at = range(0, EVERY*len(r.length), EVERY)
         style = dict(color=color, ls=ls, antialiased=False)  # smooth edges would double the file
-        axs[0].plot(r.loss, lw=.8, label=name, **style)
-        axs[1].plot(at, r.accuracy, **style)
-        axs[2].plot(at, r.length, **style)
+        axs[0].plot(r.loss.numpy(), lw=.8, label=name, **style)
+        axs[1].plot(at, r.accuracy.numpy(), **style)
+        axs[2].plot(at, r.length.numpy(), **style)
     later = torch.cat([r.accuracy[2:] for r in runs.values()])
-    axs[1].set_ylim(later.min() - .005, later.max() + .005)  # the first two looks may be below
+    low, high = later.min().item(), later.max().item()
+    axs[1].set_ylim(low - .005, high + .005)  # the first two looks may be below
     titles = 'Does the loss fall?', 'Are new digits right?', 'How long are the weights?'
     for ax, title, ylabel in zip(axs, titles, ('loss', 'accuracy', 'length')):
         ax.set(title=title, xlabel='batch', ylabel=ylabel, xticks=range(0, at[-1] + 1, 49))
