@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 import torch
 
-from .classifier import _check_epochs, as_vectors, init_params, linear1
+from .classifier import _check_data, _check_epochs, as_vectors, init_params, linear1
 from .data import Digits, threes_and_sevens
 from .descent import check_lr
 from .plot import BLUE, RED, subplots
+from .training import training
+from .validate import whole
 
 # %% ../nbs/07_broken.ipynb #e82f3af5
 FAULTS = ('gradients not cleared', 'not shuffled', 'no sigmoid', 'wrong direction',
@@ -35,7 +37,7 @@ def loss_with(
     if 'no sigmoid' not in faults: preds = preds.sigmoid()
     if 'accuracy as the loss' in faults: preds = preds.round()
     if 'shapes broadcast' in faults: yb = yb[:, 0]
-    return (preds - yb).abs().mean()
+    return (preds - yb.to(preds.dtype)).abs().mean()
 
 # %% ../nbs/07_broken.ipynb #587f2b5e
 def step_with(
@@ -86,7 +88,7 @@ class Run(NamedTuple):
     "What happened in one training."
     loss: torch.Tensor     # (batches,) loss of each batch, before its step
     right: torch.Tensor    # (looks, m) 1 where a validation digit was right; first before training
-    weights: torch.Tensor  # (looks, 785) weights at each look, the bias last
+    weights: torch.Tensor  # (looks, pixels + 1) weights at each look, the bias last
 
     @property
     def accuracy(self): return self.right.mean(1)
@@ -110,20 +112,21 @@ def train_with(
     data: Digits=None,  # from `as_vectors`; `None`: the threes and sevens
 ) -> Run:               # losses, looks and weights
     "Train from zeros with batches of 256. Raises `ValueError` for wrong faults, epochs or rate."
-    _check_faults(faults), _check_epochs(epochs)
-    x, y, valid_x, valid_y = data or _data()
-    w, b = init_params((784, 1), std=0), init_params(1, std=0)
-    g, losses, looks = torch.Generator().manual_seed(seed), [], []
+    epochs, _ = _check_epochs(epochs), _check_faults(faults)
+    x, y, valid_x, valid_y = _check_data(data or _data())
+    w, b = init_params((x.shape[1], 1), std=0), init_params(1, std=0)
+    g, losses, looks = torch.Generator().manual_seed(whole('seed', seed)), [], []
     lr = check_lr(lr).item()*(100 if 'learning rate too high' in faults else 1)
-    for epoch in range(epochs):
-        order = torch.randperm(len(x), generator=g)
-        if 'not shuffled' in faults: order = torch.arange(len(x))
-        for i in order.split(256):
-            if len(losses) % EVERY == 0: looks.append(_look(valid_x, valid_y, w, b))
-            loss = loss_with(faults, x.index_select(0, i), y[i], w, b)
-            loss.backward()
-            step_with(faults, (w, b), lr)
-            losses.append(loss.detach())
+    with training():
+        for epoch in range(epochs):
+            order = torch.randperm(len(x), generator=g)
+            if 'not shuffled' in faults: order = torch.arange(len(x))
+            for i in order.split(256):
+                if len(losses) % EVERY == 0: looks.append(_look(valid_x, valid_y, w, b))
+                loss = loss_with(faults, x.index_select(0, i), y[i], w, b)
+                loss.backward()
+                step_with(faults, (w, b), lr)
+                losses.append(loss.detach())
     looks.append(_look(valid_x, valid_y, w, b))
     return Run(torch.stack(losses), *map(torch.stack, zip(*looks)))
 
@@ -145,13 +148,14 @@ def plot_runs(
     alt = '. '.join(_story(k, r) for k, r in runs.items())
     fig, axs = subplots(1, 3, figsize=(8, 2.4), alt=f'Epoch by epoch. {alt}')
     for (name, r), color, ls in zip(runs.items(), ('0.55', RED, BLUE), ('-', '-', '--')):
-        at = torch.arange(len(r.length))*EVERY
+        at = range(0, EVERY*len(r.length), EVERY)
         style = dict(color=color, ls=ls, antialiased=False)  # smooth edges would double the file
-        axs[0].plot(r.loss, lw=.8, label=name, **style)
-        axs[1].plot(at, r.accuracy, **style)
-        axs[2].plot(at, r.length, **style)
+        axs[0].plot(r.loss.numpy(), lw=.8, label=name, **style)
+        axs[1].plot(at, r.accuracy.numpy(), **style)
+        axs[2].plot(at, r.length.numpy(), **style)
     later = torch.cat([r.accuracy[2:] for r in runs.values()])
-    axs[1].set_ylim(later.min() - .005, later.max() + .005)  # the first two looks may be below
+    low, high = later.min().item(), later.max().item()
+    axs[1].set_ylim(low - .005, high + .005)  # the first two looks may be below
     titles = 'Does the loss fall?', 'Are new digits right?', 'How long are the weights?'
     for ax, title, ylabel in zip(axs, titles, ('loss', 'accuracy', 'length')):
         ax.set(title=title, xlabel='batch', ylabel=ylabel, xticks=range(0, at[-1] + 1, 49))
@@ -185,10 +189,10 @@ def three_parts(
     n=100,      # how many in each of the first two parts
 ) -> tuple:     # three tensors of indices: n to choose by, n to test, and all others
     "Cut the 2,038 validation digits into three. Raises `ValueError` unless each gets at least one."
-    total = len(_data().valid_y)
-    if not 0 < n < total/2:
+    n, total = whole('n', n, least=1), len(_data().valid_y)
+    if n >= total/2:
         raise ValueError(f'n is {n}: expected 1 to {(total - 1)//2}, so that all parts get some.')
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(whole('seed', seed)))
     return order[:n], order[n:2*n], order[2*n:]
 
 # %% ../nbs/07_broken.ipynb #e30a9afc
@@ -245,11 +249,11 @@ _NAMES = Signs('the mean loss of the last epoch', 'the largest loss',
                'the length at the end divided by that half way')
 
 # %% ../nbs/07_broken.ipynb #ebdc77af
+def _mystery(k): return _named_run(whole('k', k))
+
 @cache
-def _mystery(k):
-    "Its name and the run."
-    if isinstance(k, bool) or not isinstance(k, int) or k < 0:
-        raise ValueError(f'k is {k!r}: expected a whole number, 0 or more.')
+def _named_run(k):
+    "The name of what is wrong, or 'healthy', and the run."
     names, (block, place) = list(SIGNS), divmod(k, len(SIGNS))
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(block))
     name = names[order[place]]

@@ -16,6 +16,8 @@ import torch
 from .data import Digits, threes_and_sevens
 from .descent import check_lr
 from .plot import in_jupyter
+from .training import evaluating, learnable, training
+from .validate import real, whole
 
 # %% ../nbs/06_threes_and_sevens.ipynb #3f292b4c
 def as_vectors(
@@ -33,7 +35,7 @@ def init_params(
     device=None,     # where they are needed; they are drawn on the CPU, the same for each device
 ) -> torch.Tensor:   # random numbers that require grad
     "Random parameters around zero. Raises `ValueError` unless `std` >= 0."
-    if not std >= 0: raise ValueError(f'std is {std!r}: expected 0 or more.')
+    if real('std', std) < 0: raise ValueError(f'std is {std!r}: expected 0 or more.')
     return (torch.randn(size, generator=generator)*std).to(device).requires_grad_()
 
 # %% ../nbs/06_threes_and_sevens.ipynb #87569ee7
@@ -47,13 +49,16 @@ def linear1(
 
 # %% ../nbs/06_threes_and_sevens.ipynb #d0bc7458
 def check_labels(
-    targets: torch.Tensor,  # labels
+    targets: torch.Tensor,  # labels, in numbers of any type or bool
 ):
-    "Raises `ValueError` unless all labels are 0 or 1, and there is at least one."
+    "Raises `ValueError` unless all labels are 0 or 1, of any type, and there is at least one."
+    if not isinstance(targets, torch.Tensor):
+        raise TypeError(f'targets are a {type(targets).__name__}: expected a tensor of 0 and 1.')
     if not targets.numel(): raise ValueError('targets are empty: expected at least one label.')
-    if not (targets*targets == targets).all():  # true of 0 and 1 alone
-        wrong = targets[(targets != 0) & (targets != 1)][0].item()
-        raise ValueError(f'targets contain {wrong:g}: expected only 0 and 1. '
+    fine = (targets == 0) | (targets == 1)
+    if not fine.all() or targets.is_complex():
+        wrong = targets.dtype if fine.all() else f'{targets[~fine][0].item():g}'
+        raise ValueError(f'targets contain {wrong}: expected only 0 and 1. '
                          'For digits a and b: (labels == a).float().')
 
 # %% ../nbs/06_threes_and_sevens.ipynb #bfea4677
@@ -62,8 +67,11 @@ def validate(
     x: torch.Tensor,  # (n, 784) images
     y: torch.Tensor,  # (n, 1) labels, 0 or 1
 ) -> float:           # share of images whose score is on the right side of 0
-    "Accuracy of a model. Raises `ValueError` unless there is one score for each label, 0 or 1."
-    with torch.no_grad(): scores = model(x)
+    """Accuracy of a model. Raises `ValueError` unless there is one score for each label, 0 or 1.
+
+    A module is asked in evaluation mode (no dropout), and left in the mode in which it was.
+    """
+    with evaluating(model): scores = model(x)
     if scores.shape != y.shape:
         raise ValueError(f'model gave shape {tuple(scores.shape)}, labels have {tuple(y.shape)}: '
                          'expected the same shape.')
@@ -73,7 +81,8 @@ def validate(
 # %% ../nbs/06_threes_and_sevens.ipynb #7f2f402d
 def _distances(preds, targets):
     "How far the sigmoid of each score is from its label, 0 to 1."
-    return (preds.sigmoid() - targets).abs()
+    probs = preds.sigmoid()
+    return (probs - targets.to(probs.dtype)).abs()
 
 # %% ../nbs/06_threes_and_sevens.ipynb #f8cb23f2
 def _check_targets(predictions, targets):
@@ -103,8 +112,7 @@ def minibatches(
     device=None,     # where the indices are needed
 ) -> tuple:          # tensors of indices, each of 0 to n - 1 once
     "Cut `n` images into batches. Raises `ValueError` unless `n` and `bs` are at least 1."
-    if n < 1 or not isinstance(bs, int) or bs < 1:
-        raise ValueError(f'n={n}, bs={bs!r}: expected at least one image, and one in a batch.')
+    n, bs = whole('n', n, least=1), whole('bs', bs, least=1)
     order = torch.randperm(n, generator=generator) if shuffle else torch.arange(n)
     return order.to(device=device).split(bs)
 
@@ -115,10 +123,7 @@ class BasicOptim:
         params,    # tensors that require grad, or `model.parameters()`
         lr: float  # learning rate, > 0
     ):
-        self.params, self.lr = list(params), check_lr(lr).item()
-        if not self.params or not all(p.requires_grad for p in self.params):
-            raise ValueError(f'params are {self.params!r}: expected at least one tensor, '
-                             'and requires_grad_() called on each.')
+        self.params, self.lr = learnable(params), check_lr(lr).item()
 
     def step(self):
         with torch.no_grad():
@@ -132,6 +137,15 @@ class BasicOptim:
 def _check_lengths(x, y):
     if len(x) != len(y):
         raise ValueError(f'{len(x)} images and {len(y)} labels: expected as many labels as images.')
+
+def _check_data(data):
+    "The same `Digits`. Raises unless images are floats, labels 0 or 1, and as many of each."
+    for x, y in (data[:2], data[2:]):
+        _check_lengths(x, y), check_labels(y)
+        if not x.is_floating_point():
+            raise TypeError(f'images are {x.dtype}: expected floating-point numbers from 0 to 1; '
+                            'for whole numbers from 0 to 255: x.float()/255.')
+    return data
 
 # %% ../nbs/06_threes_and_sevens.ipynb #2d9759ca
 def train_epoch(
@@ -148,13 +162,14 @@ def train_epoch(
     "One pass through all images, a step for each batch. Raises `ValueError` unless x and y fit."
     _check_lengths(x, y)
     x, y, losses = x.to(device=device), y.to(device=device), []
-    for i in minibatches(len(x), bs, shuffle, generator, x.device):
-        xb, yb = x.index_select(0, i), y[i]  # x[i], in half the time
-        loss = loss_func(model(xb), yb)
-        loss.backward()
-        opt.step()
-        opt.zero_grad()
-        losses.append(loss.detach())
+    with training(model):
+        for i in minibatches(len(x), bs, shuffle, generator, x.device):
+            xb, yb = x.index_select(0, i), y[i]  # x[i], in half the time
+            loss = loss_func(model(xb), yb)
+            loss.backward()
+            opt.step()
+            opt.zero_grad()
+            losses.append(loss.detach())
     return torch.stack(losses).mean().item()
 
 # %% ../nbs/06_threes_and_sevens.ipynb #47c86153
@@ -168,10 +183,15 @@ class History:
     def best_epoch(self): return max(range(len(self.accuracy)), key=self.accuracy.__getitem__)
 
 # %% ../nbs/06_threes_and_sevens.ipynb #08be2bde
-def _check_epochs(epochs):
-    "Raises `ValueError` unless it is a whole number, 1 or more."
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f'epochs is {epochs!r}: expected a whole number, 1 or more.')
+def _check_epochs(epochs): return whole('epochs', epochs, least=1)
+
+def _trained(model, opt):
+    "What training changes: parameters, and the running numbers of a module. Of any optimizer."
+    groups = getattr(opt, 'param_groups', [dict(params=getattr(opt, 'params', []))])
+    params = [p for group in groups for p in group['params']]
+    if not params: raise ValueError('keep_best=True: expected an optimizer with `params` or '
+                                    '`param_groups`, to know what to keep.')
+    return params + (list(model.buffers()) if isinstance(model, torch.nn.Module) else [])
 
 def _bar(epochs, progress):
     "A progress bar where somebody can see it: in Jupyter and in a terminal, not in a log."
@@ -188,26 +208,26 @@ def train(
     bs=256,           # images in a batch
     shuffle=True,     # in a new random order each epoch
     generator=None,   # `torch.Generator` of the order
-    keep_best=False,  # at the end, put the best epoch's numbers back into `opt.params`
+    keep_best=False,  # at the end, put the numbers of the best epoch back
     on_epoch=None,    # function of the history so far, called after each epoch
     progress=True,    # show a bar
     loss_func=mnist_loss,  # function of scores and labels
     device=None,      # where to move the images; `None`: nowhere. The model must be there
 ) -> History:         # loss and accuracy of each epoch
     "Train for some epochs. Raises as `train_epoch` and `validate` do; epochs must be at least 1."
-    _check_epochs(epochs)
-    data, history, best = Digits(*data).to(device), History(), None
-    for epoch in _bar(epochs, progress):
+    data, history = Digits(*data).to(device), History()
+    kept = _trained(model, opt) if keep_best else []
+    for epoch in _bar(_check_epochs(epochs), progress):
         loss = train_epoch(model, opt, data.train_x, data.train_y, bs, shuffle, generator,
                            loss_func)
         history.loss.append(loss)
         history.accuracy.append(validate(model, data.valid_x, data.valid_y))
         if keep_best and history.best_epoch == epoch:
-            best = [p.detach().clone() for p in opt.params]
+            best = [p.detach().clone() for p in kept]
         if on_epoch: on_epoch(history)
     if keep_best:
         with torch.no_grad():
-            for p, kept in zip(opt.params, best): p.copy_(kept)
+            for p, value in zip(kept, best): p.copy_(value)
     return history
 
 # %% ../nbs/06_threes_and_sevens.ipynb #72e72f75
@@ -246,21 +266,18 @@ def sweep(
 ) -> Sweep:         # losses, accuracies and weights for each rate and epoch, on the CPU
     "Train a linear classifier with every rate at once. Raises as `check_lr` and `train` do."
     lrs = check_lr(lrs, many=True).float().reshape(-1)
-    _check_epochs(epochs)
-    x, y, valid_x, valid_y = as_vectors(data or threes_and_sevens()).to(device)
-    for images, labels in ((x, y), (valid_x, valid_y)):
-        _check_lengths(images, labels)
-        check_labels(labels)
+    x, y, valid_x, valid_y = _check_data(as_vectors(data or threes_and_sevens()).to(device))
     w, b = (torch.zeros(n, len(lrs), device=x.device).requires_grad_() for n in (x.shape[1], 1))
-    g, losses, states = torch.Generator().manual_seed(seed), [], []
+    g, losses, states = torch.Generator().manual_seed(whole('seed', seed)), [], []
     def note():
         right = (linear1(valid_x, w, b) > 0) == (valid_y == 1)
         states.append((right.float().mean(0), w.detach().T.clone(), b.detach()[0].clone()))
-    note()
-    for _ in _bar(epochs, progress):
-        batches = minibatches(len(x), bs, generator=g, device=x.device)
-        losses.append(_sweep_epoch(w, b, lrs.to(x.device), x, y, batches))
+    with training():
         note()
+        for _ in _bar(_check_epochs(epochs), progress):
+            batches = minibatches(len(x), bs, generator=g, device=x.device)
+            losses.append(_sweep_epoch(w, b, lrs.to(x.device), x, y, batches))
+            note()
     return Sweep(lrs.cpu(), *(torch.stack(s).cpu() for s in (losses, *zip(*states))))
 
 # %% ../nbs/06_threes_and_sevens.ipynb #f8ae7519
@@ -270,9 +287,9 @@ def holdout(
     seed=42,       # of the choice
 ) -> Digits:       # the rest for training, and those held back as validation
     "Split the training images in two. Raises `ValueError` unless both parts get at least one."
-    total = len(data.train_x)
-    if not 0 < n < total:
+    n, total = whole('n', n, least=1), len(data.train_x)
+    if n >= total:
         raise ValueError(f'n is {n}: expected 1 to {total - 1}, so that both parts get some.')
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(whole('seed', seed)))
     held, rest = order[:n], order[n:]
     return Digits(data.train_x[rest], data.train_y[rest], data.train_x[held], data.train_y[held])

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['check_mended_loss', 'check_mended_step', 'check_honest_report', 'SHOWN', 'check_examine_step', 'check_diagnosis',
-           'predict_uncleared', 'predict_no_sigmoid', 'predict_rate_100', 'predict_order_mended', 'any_batch',
-           'any_gradients', 'some', 'mended_loss', 'mended_step', 'honest_report', 'any_accuracies', 'examine_step',
-           'one_step', 'any_step', 'diagnosis']
+           'predict_uncleared', 'predict_no_sigmoid', 'predict_rate_100', 'predict_order_mended', 'predict_file_order',
+           'predict_wrong_sign', 'predict_round', 'predict_peeking', 'predict_peeking_cost', 'predict_listening',
+           'predict_flat_pairs', 'any_batch', 'any_gradients', 'some', 'mended_loss', 'mended_step', 'honest_report',
+           'any_accuracies', 'examine_step', 'one_step', 'any_step', 'diagnosis']
 
 # %% ../../nbs/solutions/07_broken.ipynb #221632a7
 import torch
@@ -330,3 +331,52 @@ predict_order_mended = Prediction(
      'stays the same': 'Shuffled, each batch has both kinds of labels: now broadcasting does harm.',
      'gets much worse': 'In a batch of only 3s all labels are the same, so broadcasting did no '
                         'harm. In a mixed one it does.'})
+
+# %% ../../nbs/solutions/07_broken.ipynb #7b0e0001
+predict_file_order = Prediction(
+    'file_order', 'In the order of the file: where is the loss high?', 'in the 7s',
+    {'nowhere, it falls as ever': 'The batches are of one kind each, and each undoes the last ones.',
+     'in the 7s': 'The 3s have taught it to say "3", and nearly all 7s are wrong when they come.',
+     'in the 3s': 'The first few batches of 3s are enough to call everything a 3.'})
+
+predict_wrong_sign = Prediction(
+    'wrong_sign', 'Uphill, with a sigmoid: what is the accuracy at the end?', 'near 0',
+    {'near 0': 'It learns to be wrong as well as the healthy run learns to be right.',
+     'about one half': 'One half is for a model that knows nothing. This one knows, and says the '
+                       'opposite.',
+     'near 1': 'Each step makes the loss larger, so more and more digits are wrong.'})
+
+predict_round = Prediction(
+    'round', 'Rounded probabilities: what will the loss do?', 'tremble without falling',
+    {'fall in steps': 'To fall it would need a gradient. Rounding has the slope 0.',
+     'stay exactly the same': 'The weights do. But each batch has another share of 3s.',
+     'tremble without falling': 'The weights stand still; only the batches change.'})
+
+# %% ../../nbs/solutions/07_broken.ipynb #7b0e0002
+predict_peeking = Prediction(
+    'peeking', 'The test digits choose the best look. Which picture shows it?', 'none',
+    {'the loss': 'The training is the same, batch by batch.',
+     'the accuracy': 'It is the same curve. Only which look is kept has changed.',
+     'the length': 'The weights are the same, too.',
+     'none': 'What is wrong is the number that we tell others.'})
+
+predict_peeking_cost = Prediction(
+    'peeking_cost', 'A hundred test digits, 29 looks: how much too high is the report?',
+    'nearly a hundredth',
+    {'not at all': 'The best of 29 looks is best partly by chance.',
+     'nearly a hundredth': 'As much as a real fault costs, and no curve shows it.',
+     'a tenth': 'The looks are much alike once the model is good: chance cannot do so much.'})
+
+predict_listening = Prediction(
+    'listening', 'Each prediction meets all labels. What will the model do?',
+    'move without learning',
+    {'learn more slowly': 'Its own label is one of many. What it hears is the mean of the batch.',
+     'stand still': 'There is a slope, the same for all digits, and the weights follow it.',
+     'move without learning': 'All digits of a batch are pushed the same way.'})
+
+predict_flat_pairs = Prediction(
+    'flat_pairs', 'Accuracy as the loss, and another fault. Which one do you see?',
+    'only accuracy as the loss',
+    {'both': 'What does another fault do, if nothing moves?',
+     'only the other one': 'It changes how the weights move, and they do not.',
+     'only accuracy as the loss': 'Where nothing moves, nothing else can be seen.'})
