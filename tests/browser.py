@@ -26,8 +26,7 @@ class Lab:
             s.bind(('127.0.0.1', 0))
             self.port = s.getsockname()[1]
         for folder, settings in {
-                '@jupyterlab/apputils-extension/notification': dict(fetchNews='false', checkForUpdates=False),
-                '@jupyter-widgets/jupyterlab-manager/plugin': dict(saveState=True)}.items():
+                '@jupyterlab/apputils-extension/notification': dict(fetchNews='false', checkForUpdates=False)}.items():
             file = root/'settings'/f'{folder}.jupyterlab-settings'
             file.parent.mkdir(parents=True)
             file.write_text(json.dumps(settings))
@@ -82,6 +81,16 @@ class Book:
         expect(self.explorer(n)).not_to_contain_text('drawn', timeout=60_000)
         self.page.wait_for_timeout(500)
         return self.explorer(n)
+
+    def save(self, part, times):
+        "Save the notebook, and wait until its outputs hold `part` so many times."
+        end = time.time() + 30
+        while True:
+            self.command('docmanager:save')
+            outputs = [o for c in json.loads(self.path.read_text())['cells'] for o in c['outputs']]
+            if json.dumps(outputs).count(part) == times: return outputs
+            assert time.time() < end, (part, times, str(outputs)[:2000])
+            self.page.wait_for_timeout(100)
 
     def kernel(self):
         path = self.path.name
