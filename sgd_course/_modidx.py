@@ -603,6 +603,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'sgd_course.explore._figure': ('api/explore.html#_figure', 'sgd_course/explore.py'),
                                     'sgd_course.explore._file': ('api/explore.html#_file', 'sgd_course/explore.py'),
                                     'sgd_course.explore._nearest': ('api/explore.html#_nearest', 'sgd_course/explore.py'),
+                                    'sgd_course.explore._page_script': ('api/explore.html#_page_script', 'sgd_course/explore.py'),
                                     'sgd_course.explore._paint': ('api/explore.html#_paint', 'sgd_course/explore.py'),
                                     'sgd_course.explore._picture': ('api/explore.html#_picture', 'sgd_course/explore.py'),
                                     'sgd_course.explore._position_class': ('api/explore.html#_position_class', 'sgd_course/explore.py'),

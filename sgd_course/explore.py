@@ -362,6 +362,8 @@ def _draw_now(self: _Player, ks):
 # %% ../nbs/api/explore.ipynb #637a93b5
 def _file(name): return (files('sgd_course')/name).read_text(encoding='utf-8')
 
+def _page_script(): return {'application/javascript': _file('page.js'), 'text/plain': ''}
+
 _OUTPUT = ':is(.jp-OutputArea-child, .output_area)'  # in JupyterLab and nbconvert; in nbclassic
 _ALONE = f'{_OUTPUT}:has(.sgd-twin) + {_OUTPUT}:not(:has(.sgd-live)) {{ display: none }}'
 
@@ -384,7 +386,7 @@ def show_live(
     view, meta = bundle if isinstance(bundle, tuple) else (bundle, {})
     view = {k: v for k, v in view.items() if k.endswith('widget-view+json')}
     display(view | {'text/plain': ''}, metadata=meta, raw=True)
-    display({'application/javascript': _file('page.js'), 'text/plain': ''}, raw=True)
+    display(_page_script(), raw=True)
     return lambda twin: handle.update(data(twin), raw=True)
 
 # %% ../nbs/api/explore.ipynb #f6e7f620
