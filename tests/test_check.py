@@ -1,5 +1,6 @@
 "Every exercise of every lesson refuses what is wrong and says why; marks are kept; it works in JupyterLab."
 import ast
+import builtins
 import inspect
 import json
 import math
@@ -7,6 +8,7 @@ import multiprocessing
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -63,7 +65,7 @@ def loops(*args):
 
 @each_exercise
 @pytest.mark.parametrize('answer, words', [
-    (crashes, 'stopped with an error, in line '), (loops, 'stopped after 0.3 seconds. Does its loop'),
+    (crashes, 'stopped with an error, in line '), (loops, 'stopped after 0.3 seconds of computing. Does its loop'),
     (nothing, '`None`|afterwards|error'), (text, 'a string: expected|afterwards|error|not the one'),
     (nan, 'NaN|a number: expected|afterwards|error'), (shape, r'shape \(2, 3, 4, 5\): expected|afterwards|error'),
     (lambda: 1, r'parameters are `\(\)`: expected `\(\w'), (None, 'your function itself'), (3, 'It is 3: expected'),
@@ -255,7 +257,7 @@ def test_an_endless_loop_is_stopped_in_any_thread(monkeypatch, capsys):
         t = threading.Thread(target=lambda: found.append(exercise()(answer)))
         t.start()
         t.join(20)
-    assert ['stopped after 0.3 seconds' in r.message for r in found] == [True]*3
+    assert ['stopped after 0.3 seconds of computing' in r.message for r in found] == [True]*3
     assert found[0].rows['input'].startswith('x = tensor([1, 1, 1])') and found[2].rows['input'] != found[0].rows['input']
     assert threading.active_count() == before and capsys.readouterr().err == ''
 
@@ -279,6 +281,140 @@ def test_a_check_never_raises():
     for answer in (lambda x, lr: Strange(), Strange(), Strange, int, print, max, ...):
         assert exercise()(answer).status == 'wrong'
     assert exercise()().status == 'wrong'
+
+
+# --- the limit of time is one of computing, and leaves imports alone
+
+@pytest.fixture
+def a_tenth(monkeypatch): monkeypatch.setattr(check, 'SECONDS', .1)
+
+
+def burn(seconds):
+    end = time.thread_time() + seconds
+    while time.thread_time() < end: pass
+
+
+def test_an_answer_may_wait_for_its_turn(a_tenth):
+    "A busy machine lets an answer wait; that is no loop."
+    ex = exercise(random=lambda g: (torch.ones(3), .5), cases=[])
+    def starved(x, lr):
+        time.sleep(.03)
+        return scaled(x, lr)
+    assert ex(starved).status == 'correct'
+    def starved_and_wrong(x, lr):
+        time.sleep(.03)
+        return x + lr
+    assert ex(starved_and_wrong).message == 'The value is not the one expected.'
+
+
+@pytest.mark.parametrize('clock', ['thread', 'process'])
+def test_seconds_of_computing(clock, a_tenth, monkeypatch):
+    if clock == 'process': monkeypatch.delattr(time, 'pthread_getcpuclockid', raising=False)
+    result = exercise()(lambda x, lr: burn(5))
+    assert result.message == 'It was stopped after 0.1 seconds of computing. Does its loop come to an end?'
+
+
+def test_an_answer_that_waits_for_ever(monkeypatch):
+    monkeypatch.setattr(check, 'WAIT', .2)
+    def waits(x, lr):
+        while True: time.sleep(.01)
+    assert exercise()(waits).message == (
+        'It was stopped after 0.2 seconds, of which it computed hardly any. What does it wait for?')
+
+
+def importing(name, code, monkeypatch):
+    Path(f'{name}.py').write_text(code)
+    monkeypatch.syspath_prepend('.')
+    monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+SLOW_IMPORT = '''
+import time
+end = time.thread_time() + .4
+while time.thread_time() < end: pass
+whole = True
+'''
+
+
+def test_an_import_is_neither_counted_nor_stopped(a_tenth, monkeypatch):
+    importing('slow_to_import', SLOW_IMPORT, monkeypatch)
+    def imports(x, lr):
+        import slow_to_import
+        return x*lr*slow_to_import.whole
+    assert exercise()(imports).status == 'correct'
+
+
+def test_an_import_is_finished_before_a_loop_is_stopped(a_tenth, monkeypatch):
+    importing('slow_in_a_loop', SLOW_IMPORT, monkeypatch)
+    monkeypatch.setattr(check, 'WAIT', .05)  # is over when the import begins
+    def imports(x, lr):
+        time.sleep(.04)
+        import slow_in_a_loop
+        while slow_in_a_loop.whole: pass
+    assert 'stopped after' in exercise()(imports).message
+    assert sys.modules['slow_in_a_loop'].whole
+
+
+def test_first_use_of_torch_is_no_endless_loop():
+    "In a new process, because the first use imports a large part of PyTorch."
+    code = '''
+import sys, torch
+from sgd_course import check
+check.SECONDS = .25
+ex = check.Exercise(lambda x: 2*x, '00', [(2.,)], lambda g: (check.uniform(g, 0, 1),), 'why', 'ab', {})
+def answer(x):
+    w = torch.tensor(0., requires_grad=True)
+    loss = (w - 2*x)**2
+    loss.backward()
+    torch.optim.SGD([w], lr=.5).step()
+    return w + 0*torch.func.grad(lambda x: x**2)(torch.tensor(x))
+assert 'torch._dynamo' not in sys.modules
+result = ex.examine(answer)
+assert 'torch._dynamo' in sys.modules
+print(result.status, result)
+'''
+    assert run(sys.executable, '-c', code, cwd=REPO).stdout.startswith('correct')
+
+
+@pytest.mark.slow
+def test_right_answers_are_right_on_a_busy_machine():
+    burner = [sys.executable, '-c', 'while True: pass']
+    busy = [subprocess.Popen(burner) for _ in range(2*(os.cpu_count() or 1))]
+    try:
+        for _ in range(10):
+            for ex in EXERCISES.values(): assert ex.examine(ex.worked).status == 'correct', ex.key
+    finally:
+        for b in busy: b.kill(), b.wait()
+
+
+# --- what an answer may do to the kernel
+
+@pytest.mark.parametrize('ask', [lambda: input(), lambda: builtins.input('How many? ')])
+def test_an_answer_that_asks(ask):
+    result = exercise()(lambda x, lr: ask())
+    assert 'stopped with an error, in line' in result.message
+    assert '`input()`' in result.rows['gave'] and 'parameters' in result.rows['gave']
+
+
+def test_others_may_ask_meanwhile(monkeypatch):
+    monkeypatch.setattr(builtins, 'input', lambda prompt='': 'typed')
+    found = []
+    def answer(x, lr):
+        t = threading.Thread(target=lambda: found.append(input()))
+        t.start(), t.join()
+        return scaled(x, lr)
+    assert exercise()(answer).status == 'correct' and set(found) == {'typed'}
+    assert input() == 'typed'
+
+
+def test_an_answer_that_changes_the_folder(tmp_path):
+    (tmp_path/'other').mkdir()
+    home = os.getcwd()
+    def moves(x, lr):
+        os.chdir(tmp_path/'other')
+        return scaled(x, lr)
+    assert exercise()(moves).status == 'correct'
+    assert os.getcwd() == home and saved()['00 scaled']['correct'] and os.listdir('other') == []
 
 
 # --- marks
