@@ -795,6 +795,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'sgd_course.plot.draw_steps': ('api/plot.html#draw_steps', 'sgd_course/plot.py'),
                                  'sgd_course.plot.gv': ('api/plot.html#gv', 'sgd_course/plot.py'),
                                  'sgd_course.plot.in_jupyter': ('api/plot.html#in_jupyter', 'sgd_course/plot.py'),
+                                 'sgd_course.plot.page_bar': ('api/plot.html#page_bar', 'sgd_course/plot.py'),
                                  'sgd_course.plot.plot_function': ('api/plot.html#plot_function', 'sgd_course/plot.py'),
                                  'sgd_course.plot.plot_path': ('api/plot.html#plot_path', 'sgd_course/plot.py'),
                                  'sgd_course.plot.show_digit': ('api/plot.html#show_digit', 'sgd_course/plot.py'),

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'RED', 'SKY', 'PURPLE', 'YELLOW', 'BLACK', 'subplots', 'plot_function', 'plot_path',
            'show_digit', 'show_digits', 'show_weights', 'gv', 'draw_steps', 'draw_autograd', 'table', 'show_error',
-           'in_jupyter', 'LivePlot']
+           'in_jupyter', 'page_bar', 'LivePlot']
 
 # %% ../nbs/api/plot.ipynb #c63f23eb
 import base64
 import html
 import re
+import time
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
@@ -359,6 +360,27 @@ def in_jupyter() -> bool:
     "Does this run in a Jupyter kernel?"
     from IPython import get_ipython
     return any(c.__name__ == 'ZMQInteractiveShell' for c in type(get_ipython()).__mro__)
+
+# %% ../nbs/api/plot.ipynb #1fcddc7d
+def page_bar(
+    n,     # number of rounds
+    unit,  # what they are, such as 'epochs'
+):         # generator of the numbers below `n`
+    "Count rounds, with a bar on a page of Jupyter that is gone after the last."
+    from IPython.display import display
+    def bar(k, left=''):
+        said = f'{k} of {n} {unit}'
+        return {'text/plain': '', 'text/html':
+                f'<progress aria-label="{unit}" value="{k}" max="{n}"></progress> {said}{left}'}
+    shown, start = display(bar(0), raw=True, display_id=True), time.monotonic()
+    last = start
+    try:
+        for k in range(n):
+            yield k
+            if (now := time.monotonic()) - last < .1: continue  # ten a second are enough
+            last, left = now, (now - start)/(k + 1)*(n - k - 1)
+            shown.update(bar(k + 1, f', {left:.0f} s left'), raw=True)
+    finally: shown.update({'text/html': '', 'text/plain': ''}, raw=True)
 
 # %% ../nbs/api/plot.ipynb #2c510016
 class LivePlot:

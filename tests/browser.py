@@ -26,8 +26,7 @@ class Lab:
             s.bind(('127.0.0.1', 0))
             self.port = s.getsockname()[1]
         for folder, settings in {
-                '@jupyterlab/apputils-extension/notification': dict(fetchNews='false', checkForUpdates=False),
-                '@jupyter-widgets/jupyterlab-manager/plugin': dict(saveState=True)}.items():
+                '@jupyterlab/apputils-extension/notification': dict(fetchNews='false', checkForUpdates=False)}.items():
             file = root/'settings'/f'{folder}.jupyterlab-settings'
             file.parent.mkdir(parents=True)
             file.write_text(json.dumps(settings))
