@@ -13,3 +13,18 @@ const control = (tag, props) => {
   return e;
 };
 
+
+// While a widget is on the page, its twin, the still figure in the output before it, is not
+const live = (el, model) => {
+  const twin = `.${model.get("_twin")}`, output = ":is(.jp-OutputArea-child, .output_area)";
+  el.classList.add("sgd-live");
+  el.append(make("style", {
+    textContent: `${twin} { display: none } ${output}:has(${twin}) { display: none }` }));
+};
+
+// Is there a Python to talk to? Not in a saved page, nor for a model saved with a notebook
+const isAlive = async model => {
+  if (model.saved) return false;
+  try { return (await model.widget_manager.get_model(model.get("_twin"))).comm_live !== false; }
+  catch { return true; }
+};

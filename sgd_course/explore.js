@@ -1,7 +1,7 @@
 // A flipbook: a native slider picks one of the pictures that Python drew, without a kernel.
-// From Python: _names, _values and _texts (a list a slider), _start (where Reset goes), _note, and
-// pictures {png, alt, width, words, rows} or {error}: _f0, _f1, ... (last slider fastest), and _now
-// {k, ...}.
+// From Python: _names, _values and _texts (a list a slider), _start (where Reset goes), _note, _twin,
+// and pictures {png, alt, width, words, rows} or {error}: _f0, _f1, ... (last slider fastest), and
+// _now {k, ...}. To Python: the values, and _seen.
 
 const SEND_EVERY = 100;   // ms: at most ten updates a second go to the kernel
 const RUN = 6000;         // ms that Play takes from one end to the other ...
@@ -36,42 +36,61 @@ function render({ model, el }) {
     if (now !== null) drop(now);
     add(now = frame.k, frame);
   };
-  const nearest = want => {
+  const nearest = (want, kept) => {   // `kept`: the slider that stays where it is if it can
     let best = null, least = Infinity;
     for (const k of pictures.keys()) {
-      const far = split(k).reduce((d, i, a) => d + Math.abs(i - want[a]), 0);
+      const far = split(k).reduce(
+        (d, i, a) => d + Math.abs(i - want[a]) * (a === kept ? total : 1), 0);
       if (far < least) [best, least] = [k, far];
     }
     return best;
   };
 
   // The model is set only when it is sent: ipywidgets' echo of an earlier value would overwrite it.
-  let timer = 0, unsent = false, active = false;
+  let timer = 0, unsent = false;
   const send = () => {
     unsent = true;
     if (timer) return;
     names.forEach((n, a) => model.set(n, values[a][at[a]]));
-    model.set("_active", active);
     unsent = false;
     try { model.save_changes(); } catch (e) { console.warn("explore: no kernel", e); }
     timer = setTimeout(() => { timer = 0; if (unsent) send(); }, SEND_EVERY);
   };
-  const go = (a, i) => {
-    i = Math.min(sizes[a] - 1, Math.max(0, i));
-    const moved = i !== at[a];
+  // Where a slider stops: everywhere, but in a page without Python only where there are pictures
+  let stops = sizes.map(n => [...Array(n).keys()]), alone = false;
+  const go = (a, i, words = "") => {
+    const before = index(at);
     at[a] = i;
+    if (alone) at = split(nearest(at, a));
+    said.textContent = words;
     show();
-    if (moved) send();
+    if (index(at) !== before) send();
+  };
+  const step = (a, by) =>
+    go(a, stops[a][Math.min(stops[a].length - 1, Math.max(0, stops[a].indexOf(at[a]) + by))]);
+  const offerWhatIsThere = () => {
+    if (pictures.size === total || !pictures.size) return;
+    alone = true;
+    const there = [...pictures.keys()].map(split);
+    stops = sizes.map((_, a) => [...new Set(there.map(p => p[a]))].sort((i, j) => i - j));
+    rows.forEach(({ element, range }, a) => {
+      range.max = stops[a].length - 1;
+      element.hidden = stops[a].length < 2;
+    });
+    at = split(nearest(at));
+    show();
   };
 
   const image = make("img", { decoding: "sync", draggable: false });
   const words = make("div", { className: "sgd-words" }), table = make("table");
   const error = make("pre", { hidden: true });
   const value = make("strong"), note = make("span"), warning = make("div");
+  const said = make("span", { role: "status" });
   const reset = control("button", { type: "button", textContent: "Reset" });
   const rows = names.map((name, a) => row(a));
+  live(el, model);
   el.classList.add("sgd-explore");
-  const status = make("div", { className: "sgd-status" }, value, " ", note, reset);
+  const status = make("div", { className: "sgd-status" }, value, note, said, reset);
   el.append(...rows.map(r => r.element), status, warning, image, words, table, error);
 
   function row(a) {
@@ -79,15 +98,20 @@ function render({ model, el }) {
     const play = control("button", { type: "button" });
     const element = make("div", { className: "sgd-row" },
                          make("label", {}, make("span", { textContent: labels[a] }), range));
-    range.addEventListener("input", () => { stop(); go(a, +range.value); });
+    range.addEventListener("input", () => { stop(); go(a, stops[a][+range.value]); });
     const number = typeof values[a][0] === "number"
       && control("input", { type: "number", step: "any" });
     if (number) {
       number.ariaLabel = `${labels[a]}, as a number`;
       const take = () => {
-        const far = v => Math.abs(v - number.valueAsNumber);
-        if (!Number.isNaN(number.valueAsNumber))
-          go(a, values[a].reduce((best, v, i) => far(v) < far(values[a][best]) ? i : best, 0));
+        const typed = number.valueAsNumber, far = i => Math.abs(values[a][i] - typed);
+        if (typed === +texts[a][at[a]]) return;   // Enter, and then the box is left
+        if (Number.isNaN(typed)) said.textContent = "That is no number.";
+        else {
+          const i = stops[a].reduce((best, i) => far(i) < far(best) ? i : best);
+          const text = texts[a][i];
+          go(a, i, typed === +text ? "" : `${typed} is between positions; the nearest is ${text}.`);
+        }
         number.value = texts[a][at[a]];
       };
       number.addEventListener("change", () => { stop(); take(); });
@@ -97,7 +121,7 @@ function render({ model, el }) {
         if (!by) return;
         e.preventDefault();
         stop();
-        go(a, at[a] + by);
+        step(a, by);
         number.value = texts[a][at[a]];
       });
       element.append(number);
@@ -107,9 +131,10 @@ function render({ model, el }) {
     const stop = () => { clearInterval(clock); clock = 0; name("Play"); };
     play.addEventListener("click", () => {
       if (clock) return stop();
-      if (at[a] === sizes[a] - 1) go(a, 0);
-      clock = setInterval(() => { go(a, at[a] + 1); if (at[a] === sizes[a] - 1) stop(); },
-                          Math.min(STAY[1], Math.max(STAY[0], RUN / sizes[a])));
+      const atEnd = () => at[a] === stops[a].at(-1);
+      if (atEnd()) go(a, stops[a][0]);
+      clock = setInterval(() => { step(a, 1); if (atEnd()) stop(); },
+                          Math.min(STAY[1], Math.max(STAY[0], RUN / stops[a].length)));
       name("Pause");
     });
     element.append(play);
@@ -133,7 +158,7 @@ function render({ model, el }) {
   function show() {
     const want = index(at), k = pictures.has(want) ? want : nearest(at), p = pictures.get(k);
     rows.forEach(({ range, number }, a) => {
-      range.value = at[a];
+      range.value = alone ? stops[a].indexOf(at[a]) : at[a];
       range.setAttribute("aria-valuetext", texts[a][at[a]]);
       if (number && document.activeElement !== number) number.value = texts[a][at[a]];
     });
@@ -146,21 +171,17 @@ function render({ model, el }) {
     fill(p?.rows ?? []);
     image.classList.toggle("sgd-waiting", k !== want);
     value.textContent = say(want);
-    warning.textContent = model.get("_note");
+    warning.textContent = alone ? "" : model.get("_note");
     const missing = !warning.textContent && pictures.size < total;
-    note.textContent = [k !== want && k !== null && `not drawn yet, this is ${say(k)}`,
-                        missing && `${pictures.size} of ${total} drawn`].filter(Boolean).join("; ");
+    note.textContent = [
+      k !== want && k !== null && `not drawn yet, this is ${say(k)}`,
+      missing && `${pictures.size} of ${total} ${alone ? "positions are saved here" : "drawn"}`,
+    ].filter(Boolean).join("; ");
   }
 
   reset.addEventListener("click", () => {
     rows.forEach((r, a) => { r.stop(); go(a, model.get("_start")[a]); });
   });
-  // Python replaces the saved picture of the output only while nobody is working here
-  const work = on => { if (active !== on) { active = on; send(); } };
-  if (model.get("_active")) send();   // the page was closed while somebody was
-  el.addEventListener("focusin", () => work(true));
-  el.addEventListener("focusout", e => { if (!el.contains(e.relatedTarget)) work(false); });
-
   for (let k = 0; k < total && model.get(`_f${k}`) !== undefined; k++) {
     add(k, model.get(`_f${k}`));
     if (!pictures.has(k)) model.on(`change:_f${k}`, () => { add(k, model.get(`_f${k}`)); show(); });
@@ -170,6 +191,11 @@ function render({ model, el }) {
   model.on("change:_note", show);
   names.forEach(n => model.on(`change:${n}`, () => { if (!unsent) { at = current(); show(); } }));
   show();
+  isAlive(model).then(alive => {
+    if (!alive) return offerWhatIsThere();
+    model.set("_seen", true);   // where Python has waited for somebody who looks
+    model.save_changes();
+  });
   return () => {
     rows.forEach(r => r.stop());
     [...pictures.keys()].forEach(drop);

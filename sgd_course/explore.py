@@ -16,6 +16,7 @@ import traceback
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
+from secrets import token_hex
 
 from fastcore.basics import patch
 
@@ -262,7 +263,7 @@ _HEAD_START = .05  # seconds in which the browser shows the first picture, and P
 class _Player:
     "What an explorer does in Python."
     def _prepare(self, book):
-        self._book, self._sent, self._handles = book, {}, []
+        self._book, self._sent, self._renewals = book, {}, []
         self._loop, self._task, self._began = None, None, None
         self._drawing, self._order, self._order_at = set(), [], None
         self._on_demand = len(book) > MAX_PICTURES
@@ -328,58 +329,91 @@ async def _make(self: _Player, k):
     except Exception as e: picture = _failure(e)
     self._drawing.discard(k)
     self._put(k, picture)
-    self._renew()
+    if all(k in self._book.done for k in self._five()): self._renew()
 
 # %% ../nbs/api/explore.ipynb #51e12147
 @patch
 def _wake(self: _Player, change=None):
     if self._loop: self._loop.call_soon_threadsafe(self._go_on)
+    else: self._draw_now({self._here()})
+
+@patch
+def _begin(self: _Player):
+    self._renew()
+    self._go_on()
 
 @patch
 def _go_on(self: _Player):
-    self._renew()
     if self._task is None or self._task.done(): self._task = self._loop.create_task(self._work())
 
 @patch
 def _renew(self: _Player):
-    "Put the complete twin into the output, once, and not while somebody uses the sliders."
-    ready = all(k in self._book.done for k in self._five())
-    if self._active or not self._handles or not ready: return
-    data, meta = self._repr_mimebundle_()
-    for handle in self._handles: handle.update(data, metadata=meta, raw=True)
-    self._handles = []
+    "Put what there is of the twin into the outputs that have not got all of it."
+    ready = [k for k in self._five() if k in self._book.done]
+    for renew in self._renewals: renew(self._book.twin(ready))
+    if len(ready) == len(self._five()): self._renewals = []
+
+@patch
+def _draw_now(self: _Player, ks):
+    "Draw and send these pictures at once, where no loop would do it later."
+    with self.hold_sync():
+        for k in ks: self._put(k, self._book.picture(k))
 
 # %% ../nbs/api/explore.ipynb #637a93b5
 def _file(name): return (files('sgd_course')/name).read_text(encoding='utf-8')
 
-def _page_script():
-    """An output that nobody sees. As HTML, JupyterLab would load MathJax for it.
+def _page_script(): return {'application/javascript': _file('page.js'), 'text/plain': ''}
 
-    nbconvert's templates `classic` and `basic` run it only where jQuery is loaded.
-    """
-    return {'application/javascript': _file('page.js'), 'text/plain': ''}
+_OUTPUT = ':is(.jp-OutputArea-child, .output_area)'  # in JupyterLab and nbconvert; in nbclassic
+_ALONE = f'{_OUTPUT}:has(.sgd-twin) + {_OUTPUT}:not(:has(.sgd-live)) {{ display: none }}'
 
-@patch
-def _repr_mimebundle_(self: _Player, **kwargs):
-    if not in_jupyter():
-        return {'text/plain': repr(self), 'text/html': self._book.twin(self._five())}, {}
-    bundle = super(_Player, self)._repr_mimebundle_(**kwargs)
-    data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-    ready = [k for k in self._five() if k in self._book.done]
-    return dict(data, **{'text/html': self._book.twin(ready)}), meta
+def twin_name():
+    "A new CSS class, by which a widget finds its twin."
+    return f'sgd{token_hex(16)}'
+
+def show_live(
+    widget,   # has a trait `_twin`, from `twin_name`, and a script that calls `live`
+    twin='',  # HTML of what it shows, for where it is not alive; '': not known yet
+):            # function of HTML that takes the twin's place
+    "Show a widget, and its twin where the widget is not alive, as in a notebook opened again."
+    from IPython.display import display
+    def data(twin):
+        if not twin: return {'text/plain': ''}  # for HTML, JupyterLab loads MathJax
+        page = f'<div class="sgd-twin {widget._twin}"><style>{_ALONE}</style>{twin}</div>'
+        return {'text/html': page, 'text/plain': repr(widget)}
+    handle = display(data(twin), raw=True, display_id=True)
+    bundle = widget._repr_mimebundle_()
+    view, meta = bundle if isinstance(bundle, tuple) else (bundle, {})
+    view = {k: v for k, v in view.items() if k.endswith('widget-view+json')}
+    display(view | {'text/plain': ''}, metadata=meta, raw=True)
+    display(_page_script(), raw=True)
+    return lambda twin: handle.update(data(twin), raw=True)
 
 # %% ../nbs/api/explore.ipynb #f6e7f620
 @patch
+def _repr_mimebundle_(self: _Player, **kwargs):
+    if in_jupyter(): return super(_Player, self)._repr_mimebundle_(**kwargs)
+    return {'text/plain': repr(self), 'text/html': self._book.twin(self._five())}, {}
+
+def _somebody_there():
+    """Is this cell run by a front end, and not by nbclient, for nbconvert, papermill or Voila?
+
+    nbclient loses what is said when the cell has ended. It is the one that cannot be asked.
+    """
+    from IPython import get_ipython
+    return getattr(getattr(get_ipython(), 'kernel', None), '_allow_stdin', True)
+
+@patch
 def _ipython_display_(self: _Player, **kwargs):
     if not in_jupyter(): raise NotImplementedError  # IPython then takes _repr_mimebundle_
-    from IPython.display import display
     if self._began is None:
         self._began = self._here()
         self._start = list(self._book.split(self._began))
-    data, meta = self._repr_mimebundle_()
-    self._handles.append(display(data, metadata=meta, raw=True, display_id=True))
-    display(_page_script(), raw=True)
-    self._loop.call_later(_HEAD_START, self._go_on)
+    later = self._loop and _somebody_there()
+    if not later: self._draw_now({self._here(), *self._five()})
+    self._renewals.append(show_live(self, '' if later else self._book.twin(self._five())))
+    if later: self._loop.call_later(_HEAD_START, self._begin)
+    else: self._renewals = []
 
 # %% ../nbs/api/explore.ipynb #dfc7e2f7
 @cache
@@ -406,17 +440,18 @@ def _explorer_class():
         _esm, _css = _file('elements.js') + _file('explore.js'), _file('explore.css')
         _names, _values = List().tag(sync=True), List().tag(sync=True)
         _texts, _start = List().tag(sync=True), List().tag(sync=True)
-        _note, _active = Unicode().tag(sync=True), Bool().tag(sync=True)
-        _now = Dict().tag(sync=True)
+        _note, _twin = Unicode().tag(sync=True), Unicode().tag(sync=True)
+        _now, _seen = Dict().tag(sync=True), Bool().tag(sync=True)
 
         def __init__(self, book):
             self._prepare(book)
             traits = {n: _position_class()(v) for n, v in zip(book.names, book.values)}
             if not self._on_demand: traits |= {f'_f{k}': Any(None) for k in range(len(book))}
             self.add_traits(**{k: v.tag(sync=True) for k, v in traits.items()})
+            name = twin_name()  # the model's name too, by which the script sees if it is alive
             super().__init__(_names=book.names, _values=book.values, _texts=book.texts,
-                             _start=[0]*len(book.names))
-            self.observe(self._wake, book.names + ['_active'])
+                             _start=[0]*len(book.names), _twin=name, model_id=name)
+            self.observe(self._wake, book.names + ['_seen'])
 
         def __repr__(self): return f'<Explorer at {self._book.caption(self._here())}>'
     return Explorer
@@ -445,7 +480,8 @@ def explore(
     except BaseException:
         explorer.close()
         raise
-    if in_jupyter():
-        explorer._loop = asyncio.get_running_loop()
-        explorer._loop.call_later(_HEAD_START, explorer._go_on)
+    try: explorer._loop = asyncio.get_running_loop() if in_jupyter() else None
+    except RuntimeError: pass  # a kernel without a loop
+    if not explorer._loop: explorer._note = 'Python draws each position when you stop there.'
+    elif _somebody_there(): explorer._loop.call_later(_HEAD_START, explorer._go_on)
     return explorer

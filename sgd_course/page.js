@@ -11,6 +11,7 @@
       path.slice(0, -1).reduce((part, key) => part[key], state)[path.at(-1)] = bytes(data);
     const calls = {};
     return {
+      saved: true,
       get: name => state[name],
       set: (name, value) => {
         state[name] = value;

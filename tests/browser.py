@@ -82,6 +82,16 @@ class Book:
         self.page.wait_for_timeout(500)
         return self.explorer(n)
 
+    def save(self, part, times):
+        "Save the notebook, and wait until its outputs hold `part` so many times."
+        end = time.time() + 30
+        while True:
+            self.command('docmanager:save')
+            outputs = [o for c in json.loads(self.path.read_text())['cells'] for o in c['outputs']]
+            if json.dumps(outputs).count(part) == times: return outputs
+            assert time.time() < end, (part, times, str(outputs)[:2000])
+            self.page.wait_for_timeout(100)
+
     def kernel(self):
         path = self.path.name
         return next(s['kernel']['id'] for s in self.lab.api('sessions') if s['path'] == path)

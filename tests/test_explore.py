@@ -446,3 +446,30 @@ def test_saved_notebook(open_book, lab, browser, tmp_path):
 
     again = open_book(path=lab.root/'nb'/'still.ipynb')   # in JupyterLab, before it is run
     expect(again.page.get_by_role('img', name='The rate is 0.05')).to_be_visible(timeout=20_000)
+
+
+# --- opened again, with no kernel that knows the widget
+
+def look(page):
+    "What a reader sees of a notebook whose widgets have been looked for."
+    page.wait_for_function("() => document.querySelector('.jp-Notebook .jp-OutputArea-output') &&"
+                           " !document.querySelector('.jp-Notebook').textContent.includes('Loading widget')")
+    return page.locator('.jp-Notebook').inner_text()
+
+
+def test_opened_again_without_its_kernel(open_book, lab):
+    book = open_book(SETUP, SHOW, 'explore(draw, lr=[.2, .4, .6])')
+    book.run_all()
+    for n in (0, 1): book.ready(n)
+    expect(book.page.get_by_role('figure')).to_have_count(0)   # the widget hides its twin
+    book.until('(e._renewals, e._book.five())', '([], [0, 5, 10, 14, 19])')
+    book.save('<img ', 8)
+    book.page.close()
+    for s in lab.api('sessions'): lab.api(f'sessions/{s["id"]}', 'DELETE')
+    assert book.path.stat().st_size < 300_000
+    again = open_book(path=book.path)
+    text = look(again.page)
+    assert 'Error' not in text and 'Loading' not in text and 'Explorer at' not in text
+    for lr in ('0.05', '0.3', '0.55', '0.75', '1', '0.2', '0.4', '0.6'):
+        expect(again.page.get_by_role('img', name=f'The rate is {lr}', exact=True)).to_be_visible()
+    assert axe_violations(again) == []
