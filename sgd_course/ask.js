@@ -25,14 +25,18 @@ function render({ model, el }) {
     try { model.save_changes(); } catch (e) { console.warn("ask: no kernel", e); }
   };
 
-  // A prediction counts once. Pressing Enter in a field is pressing the button.
+  // A prediction counts once. Enter is as good as the button.
   const lock = press => {
-    const form = make("form", {}, ...press.parts, control("button", { textContent: "Lock in" }), note);
-    form.addEventListener("submit", e => {
-      e.preventDefault();
+    const take = () => {
       const k = press.choose();
       note.textContent = k === null ? press.refusal() : "";
       if (k !== null) say(k, press.guess?.() ?? "");
+    };
+    const form = make("div", {}, ...press.parts, button("Lock in", take), note);
+    form.addEventListener("keydown", e => {
+      if (e.key !== "Enter" || e.target.tagName !== "INPUT") return;
+      e.preventDefault();
+      take();
     });
     const update = () => {
       if (!said.length) return;

@@ -669,6 +669,14 @@ def test_verdicts_look_different():
 
 # --- in the browser
 
+@pytest.fixture
+def open_fresh(open_book, lab):
+    "As `open_book`, in a folder without marks."
+    (lab.root/'nb'/PROGRESS).unlink(missing_ok=True)
+    yield open_book
+    (lab.root/'nb'/PROGRESS).unlink(missing_ok=True)
+
+
 WRONG = '''
 from sgd_course.slope import slope
 from sgd_course.exercises.slope import check_step_down, predict_sign, predict_ten
@@ -684,8 +692,8 @@ check_step_down(step_down)
 '''
 
 
-def test_a_learner_in_jupyterlab(open_book):
-    book = open_book(WRONG, MENDED, 'predict_sign', 'predict_ten', 'from sgd_course.check import progress\nprogress()')
+def test_a_learner_in_jupyterlab(open_fresh):
+    book = open_fresh(WRONG, MENDED, 'predict_sign', 'predict_ten', 'from sgd_course.check import progress\nprogress()')
     page = book.page
     output = lambda n: page.locator('.jp-Notebook-cell').nth(n).locator('.jp-Cell-outputArea')
     run_cell = lambda n: page.evaluate("n => { const p = jupyterapp.shell.currentWidget.content; p.activeCellIndex = n;"
@@ -751,7 +759,6 @@ def test_a_learner_in_jupyterlab(open_book):
     run_cell(2)   # the cell once more: it stays as it was said
     expect(output(2).get_by_role('radio', name='add it', exact=True)).to_be_checked()
     expect(output(2).get_by_role('log')).to_contain_text('You said: add it. No, it is: subtract it.')
-    (book.path.parent/PROGRESS).unlink()
 
 
 ASKS = ('''
@@ -779,29 +786,28 @@ def answer_all(page):
 SAID = 'hint 1 of 2.', 'return x - lr*slope(f, x)', 'No, it is: subtract it.', 'You said 26. Exactly. So it is.'
 
 
-def open_asks(open_book):
-    book = open_book(*ASKS)
+def open_asks(open_fresh):
+    book = open_fresh(*ASKS)
     book.command('notebook:run-all-cells')
     expect(book.page.locator('.sgd-ask')).to_have_count(3, timeout=60_000)
     return book
 
 
-def test_asks_outlive_the_kernel(open_book):
-    book = open_asks(open_book)
+def test_asks_outlive_the_kernel(open_fresh):
+    book = open_asks(open_fresh)
     os.kill(int(book.ask('__import__("os").getpid()')), signal.SIGKILL)
     book.page.get_by_role('dialog').get_by_role('button').click()  # 'has died, will restart'
     answer_all(book.page)
     for part in SAID: expect(book.page.locator('.sgd-ask', has_text=part)).to_be_visible()
-    (book.path.parent/PROGRESS).unlink()
 
 
-def test_asks_in_a_notebook_that_is_opened_again(open_book, lab, browser, tmp_path):
-    book = open_asks(open_book)
+def test_asks_in_a_notebook_that_is_opened_again(open_fresh, lab, browser, tmp_path):
+    book = open_asks(open_fresh)
     answer_all(book.page)
     book.save('Exactly', 1)
     book.save('return x - lr*slope', 1)
     lab.api(f'kernels/{book.kernel()}', 'DELETE')
-    again = open_book(path=book.path)
+    again = open_fresh(path=book.path)
     outputs = again.page.locator('.jp-Cell-outputArea')
     for part in SAID: expect(outputs.filter(has_text=part).get_by_text(part)).to_be_visible(timeout=30_000)
     expect(again.page.get_by_text('model not found').locator('visible=true')).to_have_count(0)
@@ -810,11 +816,10 @@ def test_asks_in_a_notebook_that_is_opened_again(open_book, lab, browser, tmp_pa
     for part in SAID: expect(page.get_by_text(part).first).to_be_visible()
     assert page.errors == []
     page.context.close()
-    (book.path.parent/PROGRESS).unlink()
 
 
-def test_asks_in_a_saved_page_with_their_state(open_book, lab, browser, tmp_path):
-    book = open_asks(open_book)
+def test_asks_in_a_saved_page_with_their_state(open_fresh, lab, browser, tmp_path):
+    book = open_asks(open_fresh)
     book.save('add a bit of the slope', 2)
     saved = json.loads(book.path.read_text())
     state = book.ask('__import__("json").dumps(__import__("ipywidgets").Widget.get_manager_state())')
@@ -826,21 +831,20 @@ def test_asks_in_a_saved_page_with_their_state(open_book, lab, browser, tmp_path
     for part in SAID: expect(page.locator('.sgd-ask', has_text=part)).to_be_visible()
     assert page.errors == []
     page.context.close()
-    (book.path.parent/PROGRESS).unlink()
 
 
 KINDS = dict(number='curve.check_mean_error', gradients='gradients.check_whole_step', images='pixels.check_right_of_each',
              mend='broken.check_mended_loss', diagnose='broken.check_diagnosis')
 
 
-def test_one_exercise_of_each_kind(open_book):
+def test_one_exercise_of_each_kind(open_fresh):
     "Wrong, a hint, mended: for functions of numbers, of tensors, of images, a broken one, and a diagnosis."
     cells = []
     for name in KINDS.values():
         module, name = name.split('.')
         cells += [f'from sgd_course.exercises.{module} import {name} as ex\nex(next(iter(ex.mistakes.values())))',
                   'ex(ex.worked)']
-    book = open_book(*cells)
+    book = open_fresh(*cells)
     output = lambda n: book.page.locator('.jp-Notebook-cell').nth(n).locator('.jp-Cell-outputArea')
     book.command('notebook:run-all-cells')
     for n, name in enumerate(KINDS.values()):
@@ -854,4 +858,3 @@ def test_one_exercise_of_each_kind(open_book):
     marks = json.loads((book.path.parent/PROGRESS).read_text())
     assert len(marks) == len(KINDS) and all(m == dict(tries=2, correct=True) for m in marks.values())
     assert axe_violations(book) == []
-    (book.path.parent/PROGRESS).unlink()
