@@ -1,6 +1,6 @@
 // A prediction, or what a check found: everything that it can say, it knows itself.
-// From Python: _ask {kind, html, says (HTML, in order), ...} and _twin; both ways: _state {said, guess},
-// the numbers of what has been said, and the number that was guessed, as text.
+// From Python: _ask {kind, html, says (a list of HTML), ...} and _twin; both ways: _state {said,
+// guess}, the numbers of what has been said, and the number that was guessed, as text.
 
 function render({ model, el }) {
   const ask = model.get("_ask");
@@ -51,7 +51,8 @@ function render({ model, el }) {
       const group = `sgd-${Math.random()}`;
       const radios = ask.options.map(() => control("input", { type: "radio", name: group }));
       const set = make("fieldset", {}, make("legend", { innerHTML: ask.html }),
-        ...radios.map((r, k) => make("label", {}, r, make("span", { textContent: ask.options[k] }))));
+        ...radios.map((radio, k) =>
+          make("label", {}, radio, make("span", { textContent: ask.options[k] }))));
       return lock({
         parts: [set],
         choose: () => { const k = radios.findIndex(r => r.checked); return k < 0 ? null : k; },

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'RED', 'SKY', 'PURPLE', 'YELLOW', 'BLACK', 'subplots', 'plot_function', 'plot_path',
            'show_digit', 'show_digits', 'show_weights', 'gv', 'draw_steps', 'draw_autograd', 'table', 'show_error',
-           'in_jupyter', 'page_bar', 'LivePlot']
+           'in_jupyter', 'LivePlot']
 
 # %% ../nbs/api/plot.ipynb #c63f23eb
 import base64
