@@ -224,6 +224,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'sgd_course.draw._choose': ('api/draw.html#_choose', 'sgd_course/draw.py'),
                                  'sgd_course.draw._cropped': ('api/draw.html#_cropped', 'sgd_course/draw.py'),
                                  'sgd_course.draw._evaluating': ('api/draw.html#_evaluating', 'sgd_course/draw.py'),
+                                 'sgd_course.draw._grey': ('api/draw.html#_grey', 'sgd_course/draw.py'),
                                  'sgd_course.draw._grids': ('api/draw.html#_grids', 'sgd_course/draw.py'),
                                  'sgd_course.draw._picture': ('api/draw.html#_picture', 'sgd_course/draw.py'),
                                  'sgd_course.draw._scores': ('api/draw.html#_scores', 'sgd_course/draw.py'),
