@@ -628,6 +628,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'sgd_course.explore._page_script': ('api/explore.html#_page_script', 'sgd_course/explore.py'),
                                     'sgd_course.explore._paint': ('api/explore.html#_paint', 'sgd_course/explore.py'),
                                     'sgd_course.explore._picture': ('api/explore.html#_picture', 'sgd_course/explore.py'),
+                                    'sgd_course.explore._plain': ('api/explore.html#_plain', 'sgd_course/explore.py'),
                                     'sgd_course.explore._position_class': ('api/explore.html#_position_class', 'sgd_course/explore.py'),
                                     'sgd_course.explore._pyplot_alone': ('api/explore.html#_pyplot_alone', 'sgd_course/explore.py'),
                                     'sgd_course.explore._said': ('api/explore.html#_said', 'sgd_course/explore.py'),

@@ -16,6 +16,8 @@ import traceback
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
+from numbers import Real
+from pathlib import Path
 from secrets import token_hex
 
 from fastcore.basics import patch
@@ -25,6 +27,11 @@ from .plot import _palette_png, in_jupyter
 # %% ../nbs/api/explore.ipynb #304536fa
 _EXAMPLE = 'such as [0.01, 0.1, 1] or ["linear", "net"]'
 
+def _plain(v):
+    "A number of NumPy or PyTorch as Python's; all else as it is."
+    if hasattr(v, 'item') and not getattr(v, 'ndim', 1): v = v.item()
+    return float(v) if isinstance(v, Real) and not isinstance(v, int) else v
+
 def check_positions(
     name,      # of the slider, for the messages
     sequence,  # finite numbers or strings, each of them once
@@ -32,7 +39,7 @@ def check_positions(
     "Raises `TypeError` or `ValueError` for what a slider cannot stand on."
     if isinstance(sequence, (str, bytes, dict, set)) or not hasattr(sequence, '__iter__'):
         raise TypeError(f'{name} is {sequence!r}: expected a sequence {_EXAMPLE}.')
-    values = [v.item() if hasattr(v, 'item') and not getattr(v, 'ndim', 0) else v for v in sequence]
+    values = list(map(_plain, sequence))
     if not values: raise ValueError(f'{name} is empty: expected a sequence {_EXAMPLE}.')
     number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
     if not (all(map(number, values)) or all(isinstance(v, str) for v in values)):
@@ -57,6 +64,7 @@ def _texts(values):
 
 def _nearest(values, value):
     "Index of `value` among `values`, or of the number nearest to it. Raises `ValueError`."
+    value = _plain(value)
     if value in values: return values.index(value)
     ok = isinstance(value, (int, float)) and math.isfinite(value)
     if isinstance(values[0], str) or not ok or isinstance(value, bool):
@@ -70,15 +78,16 @@ def _pyplot_alone():
     import matplotlib as mpl
     import matplotlib.pyplot as plt
     from matplotlib._pylab_helpers import Gcf
-    others, show, interactive = Gcf.figs.copy(), plt.show, mpl.is_interactive()
+    backend = plt._get_backend_mod()  # its `show` is what every `show` of pyplot calls
+    others, show, interactive = Gcf.figs.copy(), backend.show, mpl.is_interactive()
     Gcf.figs.clear()
-    plt.show = lambda *args, **kwargs: None
+    backend.show = lambda *args, **kwargs: None
     mpl.interactive(False)  # plt.ioff() fails where one process has had several IPython shells
     try: yield plt
     finally:
         plt.close('all')
         mpl.interactive(interactive)
-        plt.show = show
+        backend.show = show
         Gcf.figs.update(others)
 
 # %% ../nbs/api/explore.ipynb #dcc8267e
@@ -264,7 +273,7 @@ class _Player:
     "What an explorer does in Python."
     def _prepare(self, book):
         self._book, self._sent, self._renewals = book, {}, []
-        self._loop, self._task, self._began = None, None, None
+        self._loop, self._task, self._began, self._later = None, None, None, False
         self._drawing, self._order, self._order_at = set(), [], None
         self._on_demand = len(book) > MAX_PICTURES
 
@@ -334,8 +343,8 @@ async def _make(self: _Player, k):
 # %% ../nbs/api/explore.ipynb #51e12147
 @patch
 def _wake(self: _Player, change=None):
-    if self._loop: self._loop.call_soon_threadsafe(self._go_on)
-    else: self._draw_now({self._here()})
+    if not self._loop: self._draw_now({self._here()})
+    elif self._later or self._seen: self._loop.call_soon_threadsafe(self._go_on)
 
 @patch
 def _begin(self: _Player):
@@ -409,11 +418,12 @@ def _ipython_display_(self: _Player, **kwargs):
     if self._began is None:
         self._began = self._here()
         self._start = list(self._book.split(self._began))
-    later = self._loop and _somebody_there()
-    if not later: self._draw_now({self._here(), *self._five()})
-    self._renewals.append(show_live(self, '' if later else self._book.twin(self._five())))
-    if later: self._loop.call_later(_HEAD_START, self._begin)
-    else: self._renewals = []
+    if self._later:
+        self._renewals.append(show_live(self))
+        self._loop.call_later(_HEAD_START, self._begin)
+    else:
+        self._draw_now({self._here(), *self._five()})
+        show_live(self, self._book.twin(self._five()))
 
 # %% ../nbs/api/explore.ipynb #dfc7e2f7
 @cache
@@ -453,7 +463,14 @@ def _explorer_class():
                              _start=[0]*len(book.names), _twin=name, model_id=name)
             self.observe(self._wake, book.names + ['_seen'])
 
-        def __repr__(self): return f'<Explorer at {self._book.caption(self._here())}>'
+        def __repr__(self):
+            hint = ": sliders in a notebook, or its pictures with .save('page.html')"
+            return f'<Explorer at {self._book.caption(self._here())}{"" if in_jupyter() else hint}>'
+
+        def save(self, path):
+            "Write a page with the pictures at five positions, for where no notebook is."
+            page = f'<!doctype html><meta charset="utf-8">{self._book.twin(self._five())}'
+            Path(path).write_text(page, encoding='utf-8')
     return Explorer
 
 if 'ipykernel' in sys.modules: _explorer_class()  # with the imports, not in the first call
@@ -482,6 +499,7 @@ def explore(
         raise
     try: explorer._loop = asyncio.get_running_loop() if in_jupyter() else None
     except RuntimeError: pass  # a kernel without a loop
+    explorer._later = bool(explorer._loop and _somebody_there())
     if not explorer._loop: explorer._note = 'Python draws each position when you stop there.'
-    elif _somebody_there(): explorer._loop.call_later(_HEAD_START, explorer._go_on)
+    if explorer._later: explorer._loop.call_later(_HEAD_START, explorer._go_on)
     return explorer

@@ -14,14 +14,15 @@ from fastcore.basics import patch
 
 from .classifier import Sweep
 from .curve import mse, quadratic, standardize
-from .descent import check_lr, check_steps, curvature, descend, observed_regime
+from .descent import check_lr, curvature, descend, observed_regime
 from .descent import steps_to_converge
-from .explore import explore
+from .explore import check_positions, explore
 from .gradients import check_point
 from .layers import Widths, plane_scores
 from .optimizers import Momentum, plot_valley, steps_to_settle, walk_with
 from .plot import BLACK, BLUE, GREEN, ORANGE, RED, plot_function, show_weights, subplots
 from .slope import slope
+from .validate import whole
 
 # %% ../nbs/api/explorers.ipynb #a99f6a7a
 class SlopePicture:
@@ -67,13 +68,13 @@ def explore_slope(
 class DescentPicture:
     "Pictures of walks with every rate from every start, on one figure that is kept."
     def __init__(self, f, lrs, starts, steps=10, bottom=0.):
-        check_steps(steps)
-        self.f, self.lrs, self.starts, self.bottom = f, list(lrs), list(starts), bottom
+        self.f, self.bottom, self.steps, self.fig = f, bottom, whole('steps', steps), None
+        self.lrs, self.starts = check_positions('lrs', lrs), check_positions('starts', starts)
         rates = check_lr(self.lrs, many=True)[:, None]
         x = check_point(torch.tensor(self.starts, dtype=torch.float64))
-        self.paths, self.grads = _walks(f, x.expand(len(rates), -1), rates, steps)
+        self.paths, self.grads = _walks(f, x.expand(len(rates), -1), rates, self.steps)
         self.far, self.needed = self.paths, steps_to_converge(self.paths, target=bottom)
-        self.reach, self.steps, self.fig = 1.3*(x - bottom).abs().max().item(), steps, None
+        self.reach = 1.3*(x - bottom).abs().max().item() or 1.
 
 # %% ../nbs/api/explorers.ipynb #368da4b6
 def _walks(f, w, lr, steps):
@@ -157,13 +158,14 @@ def explore_descent(
 class FitPicture:
     "Pictures of a parabola being fitted, on raw and on standardised time, on one kept figure."
     def __init__(self, t, y, guess, parts, steps):
-        self.parts, self.steps, self.t = list(parts), list(steps), t.double()
+        self.parts, self.steps = check_positions('parts', parts), check_positions('steps', steps)
+        self.t, y, guess = (torch.as_tensor(v).double() for v in (t, y, guess))
         self.times = self.t, standardize(self.t)
         self.lrs, self.paths, self.losses = [], [], []
         for time in self.times:
-            def loss(params): return mse(quadratic(time, params), y.double())
-            lrs = check_lr(self.parts, many=True)*2/curvature(loss, guess.double()).max()
-            path = descend(loss, guess.double(), lrs, max(self.steps))
+            def loss(params): return mse(quadratic(time, params), y)
+            lrs = check_lr(self.parts, many=True)*2/curvature(loss, guess).max()
+            path = descend(loss, guess, lrs, max(self.steps))
             self.lrs.append(lrs)
             self.paths.append(path)
             self.losses.append(torch.func.vmap(torch.func.vmap(loss))(path))
@@ -260,8 +262,8 @@ def explore_sweep(
 class MomentumPicture:
     "Pictures of walks with every momentum and every rate, on one figure that is kept."
     def __init__(self, f, start, moms, lrs, steps=100, bottom=0.):
-        check_steps(steps)
-        self.f, self.moms, self.lrs, self.steps = f, list(moms), list(lrs), steps
+        self.f, self.steps = f, (steps := whole('steps', steps))
+        self.moms, self.lrs = check_positions('moms', moms), check_positions('lrs', lrs)
         mom, lr = (torch.tensor(v, dtype=torch.float64) for v in (self.moms, self.lrs))
         mom, lr = torch.cartesian_prod(mom, lr).T
         paths = walk_with(Momentum, f, start, lr, max(steps, 1000), mom=mom)
@@ -342,7 +344,7 @@ def _figure(self: FoldsPicture):  # noqa: F811
     n, r, moving = self.nets, self.reach, dict(animated=True)
     self.fig, (plane, fall) = subplots(1, 2, figsize=(5.8, 2.5), shown=False)
     plane.set(xlim=(-r, r), ylim=(-r, r), title=' ', xlabel='first input', ylabel='second input')
-    self.image = plane.imshow(self.p[0, 0], 'RdBu', vmin=-1, vmax=2, extent=(-r, r, -r, r),
+    self.image = plane.imshow(self.p[0, 0].numpy(), 'RdBu', vmin=-1, vmax=2, extent=(-r, r, -r, r),
                               origin='lower', zorder=0, **moving)
     self.folds = plane.add_collection(LineCollection(
         [], colors=BLACK, lw=.8, zorder=1, antialiased=False, **moving))
@@ -368,7 +370,7 @@ def __call__(self: FoldsPicture, hidden, step):  # noqa: F811
     "The figure for one number of hidden units, after one number of steps."
     n, k, a = self.nets, self.nets.widths.index(hidden), self.nets.at.index(step)
     w, b = n.params[0][a, k, :, :hidden], n.params[1][a, k, 0, :hidden]
-    self.image.set_data(self.p[a, k])
+    self.image.set_data(self.p[a, k].numpy())
     self.folds.set_segments(_fold_lines(w, b, self.reach).numpy())
     losses = n.loss[:, k]
     self.line.set_data(range(len(losses)), losses)

@@ -77,9 +77,8 @@ class Book:
     def explorer(self, n=0): return self.page.locator('.sgd-explore').nth(n)
 
     def ready(self, n=0):
-        "Wait until every picture is there and the twin is in the output."
-        expect(self.explorer(n)).not_to_contain_text('drawn', timeout=60_000)
-        self.page.wait_for_timeout(500)
+        "Wait until every picture is there."
+        expect(self.explorer(n)).not_to_contain_text('drawn', timeout=120_000)
         return self.explorer(n)
 
     def save(self, part, times):
@@ -98,8 +97,10 @@ class Book:
 
     def until(self, expression, value):
         "Wait until an expression in the kernel has this value: what the page sends takes a while."
-        end = time.time() + 20
-        while (found := self.ask(expression)) != value and time.time() < end: self.page.wait_for_timeout(50)
+        end, found = time.time() + 60, None
+        while found != value and time.time() < end:
+            self.page.wait_for_timeout(20)  # in which the page's events are seen
+            found = self.ask(expression)
         assert found == value
 
     def ask(self, expression):
@@ -139,10 +140,10 @@ def notebook(path, *cells):
     return path
 
 
-def exported(path, folder, browser, lab):
+def exported(path, folder, browser, lab, *options):
     "The page that nbconvert makes of a notebook, opened without a network; its errors are in `errors`."
     env = lab.env | dict(JUPYTER_CONFIG_DIR=str(folder))
-    run(sys.executable, '-m', 'jupyter', 'nbconvert', '--to', 'html', '--output-dir', folder, path, env=env)
+    run(sys.executable, '-m', 'jupyter', 'nbconvert', '--to', 'html', *options, '--output-dir', folder, path, env=env)
     page = browser.new_context(offline=True).new_page()
     page.errors = []
     page.on('pageerror', lambda e: page.errors.append(str(e)))

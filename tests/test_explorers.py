@@ -3,10 +3,18 @@ import ast
 import json
 import re
 
+import numpy
 import pytest
+import torch
 from browser import axe_violations, exported, shown
 from conftest import REPO
 from playwright.sync_api import expect
+
+from sgd_course.curve import roller_coaster
+from sgd_course.explorers import (explore_descent, explore_fit, explore_folds, explore_momentum,
+                                  explore_slope)
+from sgd_course.layers import bullseye, sweep_widths
+from sgd_course.optimizers import ravine
 
 # lesson -> the function that its cell calls, and the lines before it that the call needs
 LESSONS = {
@@ -26,6 +34,44 @@ def call(lesson):
     code, = [s for s in mine if re.search(rf'^(e = )?{name}\(', s, re.M)]
     return re.sub(rf'^{name}\((.*)$', rf'e = {name}(\1\ne', code, flags=re.M | re.S)
 
+
+# --- in Python
+
+def pictures(e): return e._book.twin(range(len(e._book)))
+
+
+def both(kind):
+    "The same explorer, with Python's numbers and with NumPy's or PyTorch's."
+    t, y, guess = roller_coaster()
+    def f(x): return x**2
+    a = lambda *v: numpy.array(v)
+    return {
+        'slope': lambda: (explore_slope(f, [.5, .25], [0, 1]), explore_slope(f, torch.tensor([.5, .25]), a(0, 1))),
+        'descent': lambda: (explore_descent(f, [.5, .25], [0., 1.], steps=2),
+                    explore_descent(f, a(.5, .25), a(0, 1), steps=numpy.int64(2))),
+        'descent, 32-bit': lambda: (explore_descent(f, [.5, .25], [1., 2.]),
+                            explore_descent(f, numpy.float32([.5, .25]), list(torch.tensor([1, 2])))),
+        'fit': lambda: (explore_fit(t, y, guess, [.5, 1.], [0, 1, 2]),
+                explore_fit(t.numpy(), y.numpy(), guess.numpy(), a(.5, 1.), numpy.arange(3))),
+        'momentum': lambda: (explore_momentum(ravine, [-1.5, .25], [0., .5], [.5, .25], 2),
+                     explore_momentum(ravine, a(-1.5, .25), a(0, .5), torch.tensor([.5, .25]), numpy.int64(2))),
+        'folds': lambda: (explore_folds(sweep_widths(*bullseye(), [1, 2], [0, 1])),
+                  explore_folds(sweep_widths(*bullseye(), a(1, 2), a(0, 1))))}[kind]()
+
+
+@pytest.mark.parametrize('kind', ['slope', 'descent', 'descent, 32-bit', 'fit', 'momentum', 'folds'])
+def test_numbers_of_numpy_and_pytorch(kind):
+    ours, others = both(kind)
+    assert pictures(ours) == pictures(others)
+
+
+@pytest.mark.parametrize('bottom', [0., 3.])
+def test_descent_from_the_bottom_alone(bottom):
+    e = explore_descent(lambda x: (x - bottom)**2, [.1, .5], starts=[bottom], bottom=bottom)
+    assert 'error' not in e._book.picture(1) and 'It begins at the bottom' in e._book.picture(0)['words']
+
+
+# --- in the browser
 
 @pytest.fixture(params=LESSONS)
 def book(request, open_book):
