@@ -6,28 +6,34 @@
 __all__ = ['Exercise', 'Result', 'progress', 'Prediction']
 
 # %% ../nbs/api/check.ipynb #6f45ed67
+import builtins
 import ctypes
 import html
 import inspect
 import json
+import math
 import os
 import pkgutil
 import re
+import sys
 import textwrap
 import threading
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import torch
 from fastcore.basics import patch
 
+from .explore import _file, show_live, twin_name
 from .plot import in_jupyter
+from .validate import real
 
 # %% ../nbs/api/check.ipynb #f676b6a3
 def _html(text):
@@ -39,59 +45,88 @@ def _html(text):
     return ''.join(map(one, re.split(r'\n\n+', text)))
 
 # %% ../nbs/api/check.ipynb #911e1e52
+_MARKS = {'correct': ('✓', '#1a7f37'), 'close': ('≈', '#0a5cad'), 'wrong': ('✗', '#a8480b'),
+          'not attempted': ('○', '#57606a')}
+
 class Said:
-    "What a learner is told: text in a terminal, HTML on a page, with buttons in Jupyter."
-    def __init__(self, head, text=''): self.head, self.text = head, text
+    "What a learner is told: text in a terminal, HTML on a page."
+    def __init__(self, head, text='', mark=None): self.head, self.text, self.mark = head, text, mark
 
     def __repr__(self):
         gap = '' if not self.text else '\n\n' if self.text.startswith('    ') else ' '
         return f'{self.head}{gap}{self.text}'
 
     def _repr_html_(self):
-        head = html.escape(self.head, quote=False)
-        return _html(Said.__repr__(self)).replace(head, f'<strong>{head}</strong>', 1)
+        head, badge = html.escape(self.head, quote=False), ''
+        icon, colour = _MARKS.get(self.mark, ('', ''))
+        if icon: badge = ('<span aria-hidden="true" style="border-radius:1em;padding:0 .4em;'
+                          f'background:{colour};color:#ffffff">{icon}</span> ')
+        page = _html(Said.__repr__(self)).replace(head, f'{badge}<strong>{head}</strong>', 1)
+        if not icon: return page
+        return f'<div style="border-left:4px solid {colour};padding-left:.8em">{page}</div>'
 
 # %% ../nbs/api/check.ipynb #9a0aea2b
 class Asks(Said):
     "Something to read, with buttons in Jupyter."
-    def buttons(self):
-        "Pairs of a label and a function of the button that gives what to say."
-        return []
+    def page(self):
+        "What `ask.js` needs: `kind`, `html`, `says` (a list of HTML), and what that kind has."
+        return dict(kind='result', html=self._repr_html_(), says=[], hints=0, hinted=0, early=False)
 
-    def _widget(self):
-        import ipywidgets as widgets
-        below = widgets.HTML()
-        def button(label, press):
-            b = widgets.Button(description=label, layout=dict(width='auto'))
-            def clicked(b): below.value += f'<div role="status">{press(b)._repr_html_()}</div>'
-            b.on_click(clicked)
-            return b
-        row = widgets.HBox([button(*b) for b in self.buttons()], layout=dict(flex_flow='row wrap'))
-        return widgets.VBox([widgets.HTML(Said._repr_html_(self)), row, below])
+    def state(self):
+        "What has been said before: `said`, a list of numbers in `says`, and `guess`, a text."
+        return {}
+
+    def hear(self, state): "What the page has said meanwhile."
+
+@cache
+def _page_class():
+    import anywidget
+    from traitlets import Dict, Unicode
+    class Page(anywidget.AnyWidget):
+        "What is asked, on a page."
+        _esm, _css = _file('elements.js') + _file('ask.js'), _file('ask.css')
+        _ask, _state, _twin = (t().tag(sync=True) for t in (Dict, Dict, Unicode))
+
+        def __init__(self, asks):
+            name = twin_name()
+            super().__init__(_ask=asks.page(), _state=asks.state(), _twin=name, model_id=name)
+            self.asks = asks
+
+        def twin(self):
+            "HTML of what is asked, and of what has been said."
+            guess = html.escape(self._state.get('guess', ''))
+            said = (self._ask['says'][k] for k in self._state.get('said', []))
+            return self.asks._repr_html_() + ''.join(said).replace('{guess}', guess)
+
+        def __repr__(self): return repr(self.asks)
+    return Page
 
 # %% ../nbs/api/check.ipynb #fb53006d
 @patch
 def _ipython_display_(self: Asks, **kwargs):
     if not in_jupyter(): raise NotImplementedError  # IPython then takes _repr_html_
-    from IPython.display import display
-    view = {'version_major': 2, 'version_minor': 0, 'model_id': self._widget().model_id}
-    display({'text/plain': repr(self), 'text/html': self._repr_html_(),
-             'application/vnd.jupyter.widget-view+json': view}, raw=True)
+    page = _page_class()(self)
+    renew = show_live(page, page.twin())
+    def heard(change):
+        self.hear(change['new'])
+        renew(page.twin())
+    page.observe(heard, '_state')
 
 # %% ../nbs/api/check.ipynb #c613971a
 def _numbers(v):
-    "A number, or a tensor of them, as a tensor of float64; `None` if it is something else."
-    if isinstance(v, torch.Tensor): return v.detach().cpu().double()
+    "A number, or a tensor of them, in double precision; `None` if it is something else."
+    if isinstance(v, torch.Tensor):
+        return v.detach().cpu().to(torch.complex128 if v.is_complex() else torch.float64)
     if hasattr(v, 'item') and not getattr(v, 'ndim', 1): v = v.item()  # a number of numpy
-    number = isinstance(v, (int, float)) and not isinstance(v, bool)
-    return torch.tensor(v, dtype=torch.double) if number else None
+    if isinstance(v, bool) or not isinstance(v, (int, float, complex)): return None
+    return torch.tensor(v, dtype=torch.complex128 if isinstance(v, complex) else torch.float64)
 
 def _kind(v):
     "What a learner calls such a thing."
     if isinstance(v, torch.Tensor):
         return f'a tensor of shape {tuple(v.shape)}' if v.ndim else 'a number'
     if isinstance(v, bool): return 'True or False'
-    if isinstance(v, (int, float)): return 'a number'
+    if isinstance(v, (int, float, complex)): return 'a number'
     if isinstance(v, (list, tuple)): return f'a {type(v).__name__} of length {len(v)}'
     if isinstance(v, str): return 'a string'
     return 'None' if v is None else f'something of type `{type(v).__name__}`'
@@ -99,18 +134,28 @@ def _kind(v):
 # %% ../nbs/api/check.ipynb #df8e0635
 _VALUE, _NAN = 'The value is not the one expected.', 'It gave NaN, which is not a number.'
 
+def _numbers_differ(one, two, tol):
+    "In which way numbers of one shape are not the same, a sentence; '' if they are."
+    if one.is_complex() and not two.is_complex():
+        if one.imag.any(): return 'It gave complex numbers: expected real ones.'
+        one = one.real
+    if (one.isnan() & ~two.isnan()).any(): return _NAN
+    return '' if torch.allclose(one.to(two.dtype), two, *tol, equal_nan=True) else _VALUE
+
 def _differ(got, expected, tol=(1e-4, 1e-6)):
     "In which way `got` is not as `expected`, a sentence; '' if it is. `tol` is (rtol, atol)."
     truth = lambda v: isinstance(v, torch.Tensor) and v.dtype == torch.bool and not v.ndim
     got, expected = (v.item() if truth(v) else v for v in (got, expected))
     one, two = _numbers(got), _numbers(expected)
     if one is not None and two is not None and one.shape == two.shape:
-        if (one.isnan() & ~two.isnan()).any(): return _NAN
-        return '' if torch.allclose(one, two, *tol, equal_nan=True) else _VALUE
+        return _numbers_differ(one, two, tol)
     if isinstance(got, (list, tuple)) and isinstance(expected, (list, tuple)):
         if len(got) == len(expected):
-            items = ((i, _differ(g, e, tol)) for i, (g, e) in enumerate(zip(got, expected)))
-            return next((s if s == _VALUE else f'Item {i}: {s}' for i, s in items if s), '')
+            said = [_differ(g, e, tol) for g, e in zip(got, expected)]
+            first = next((i for i, s in enumerate(said) if s), None)
+            if first is None: return ''
+            alike = said[first] == _VALUE or len(set(said)) == 1
+            return said[first] if alike else f'Item {first}: {said[first]}'
     elif one is None and two is None and _kind(got) == _kind(expected):
         return '' if got == expected else _VALUE
     if got is None: return 'It gave `None`. Is there a `return`?'
@@ -167,28 +212,92 @@ def _same(one, two, tol):
     return not _differ([one.result, *one.after], [two.result, *two.after], tol)
 
 # %% ../nbs/api/check.ipynb #13617904
-SECONDS = 5  # that an answer may take for all inputs together
+SECONDS, WAIT = 5, 60  # of computing, and altogether, for all inputs of an answer
 class _TimeUp(SystemExit): "Raised in the thread of an answer that takes longer."
 
+def _cpu_clock():
+    "A function that returns the CPU seconds of this thread from now on, called from any thread."
+    try: mine = time.pthread_getcpuclockid(threading.get_ident())
+    except (AttributeError, OSError): read = time.process_time  # no such clock: of all threads
+    else: read = lambda: time.clock_gettime(mine)
+    begin = read()
+    return lambda: read() - begin
+
 # %% ../nbs/api/check.ipynb #bc676ef1
+class _Runner(threading.Thread):
+    "Runs `f()`; stopped by `_TimeUp`."
+    def __init__(self, f):
+        super().__init__(daemon=True)
+        self.f, self.context, self.done, self.clock = f, copy_context(), threading.Event(), None
+
+    def run(self):
+        self.clock = _cpu_clock()
+        try:
+            with suppress(_TimeUp): self.context.run(self.f)
+        finally: self.done.set()
+
+    def ended(self, wait=0): return self.done.wait(wait) or not self.is_alive()
+
+    def importing(self):
+        frame = sys._current_frames().get(self.ident)
+        while frame and not frame.f_code.co_filename.startswith('<frozen importlib'):
+            frame = frame.f_back
+        return bool(frame)
+
+# %% ../nbs/api/check.ipynb #1e7c1df0
+@patch
+def watch(self: _Runner, seconds):
+    "Wait until it ends (gives ''), or for the reason to stop it, in words."
+    used = waited = 0.
+    before = 0., time.monotonic()
+    while not self.ended(.02):
+        try: now = self.clock(), time.monotonic()
+        except (TypeError, OSError): continue  # it has not begun, or has just ended
+        if not self.importing():
+            used, waited = used + now[0] - before[0], waited + now[1] - before[1]
+        before = now
+        if used >= seconds:
+            return f'{seconds:g} seconds of computing. Does its loop come to an end?'
+        if waited >= WAIT:
+            return f'{WAIT:g} seconds, of which it computed hardly any. What does it wait for?'
+    return ''
+
+@patch
+def stop(self: _Runner):
+    "Raise `_TimeUp` in it until it ends, but in no import."
+    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    for _ in range(100):  # again: what it runs may catch everything
+        if self.ended(): break
+        if not self.importing(): raise_in(ctypes.c_ulong(self.ident), ctypes.py_object(_TimeUp))
+        self.ended(.05)
+
+# %% ../nbs/api/check.ipynb #004ed12f
+@contextmanager
+def _guarded(thread):
+    "Let a thread neither ask the learner, nor change the folder or torch's random numbers."
+    ask, folder = builtins.input, None
+    def refuse(*args):
+        if threading.current_thread() is not thread: return ask(*args)
+        raise RuntimeError('`input()` waits for somebody to type. Take values from the parameters.')
+    with suppress(OSError): folder = os.getcwd()  # it may be gone
+    with torch.random.fork_rng(devices=[]):
+        try:
+            builtins.input = refuse
+            yield
+        finally:
+            builtins.input = ask
+            with suppress(OSError, TypeError): os.chdir(folder)
+
+# %% ../nbs/api/check.ipynb #8937f0c8
 def _within(seconds, f):
-    "Run `f()` in a thread, which is stopped after `seconds`. Raises `TimeoutError`."
-    context, done = copy_context(), threading.Event()
-    def work():
-        try: context.run(f)
-        except _TimeUp: pass
-        finally: done.set()
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try: late = not done.wait(seconds)
-    finally:  # also when the learner interrupts the kernel
-        raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
-        for _ in range(50):  # again: what it runs may catch everything
-            if done.is_set() or not thread.is_alive(): break
-            raise_in(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeUp))
-            done.wait(.02)
-    if late and not done.is_set(): raise TimeoutError('It is still running: restart the kernel.')
-    if late: raise TimeoutError('Does its loop come to an end?')
+    "Run `f()` in a thread, for so many seconds of computing at most. Raises `TimeoutError`."
+    runner = _Runner(f)
+    with _guarded(runner):
+        runner.start()
+        try: late = runner.watch(seconds)
+        finally: runner.stop()  # also when the learner interrupts the kernel
+    if late and not runner.ended(): late += ' It is still running: restart the kernel.'
+    if late: raise TimeoutError(f'It was stopped after {late}')
 
 # %% ../nbs/api/check.ipynb #7e9e79af
 def _where(error, *ours):
@@ -243,7 +352,7 @@ def _read(file):
     "The marks in a file; a damaged one is put aside. Raises `OSError`."
     try: raw = file.read_bytes()
     except FileNotFoundError: return {}
-    try: marks = json.loads(raw.decode('utf-8'))
+    try: marks = json.loads(raw)  # as UTF-8, or as its byte order mark says
     except (ValueError, RecursionError): marks = None
     if _valid(marks): return marks
     aside = (file.with_name(f'{file.stem}_damaged_{n}.json') for n in range(1, 1000))
@@ -340,7 +449,7 @@ class Result(Asks):
         self.exercise, self.status, self.message, self.rows = exercise, status, message, rows
         said = {'not attempted': 'not attempted yet', 'wrong': 'not right yet'}.get(status, status)
         table = '\n'.join(f'    {k:9} {v}' for k, v in rows.items())
-        super().__init__(f'{exercise.name}: {said}.', message + (table and f'\n\n{table}'))
+        super().__init__(f'{exercise.name}: {said}.', message + (table and f'\n\n{table}'), status)
 
 # %% ../nbs/api/check.ipynb #9524d680
 @patch
@@ -441,7 +550,7 @@ def _run(self: Exercise, answer, cases):
         for case in cases: outs.append(_call(self.use, answer, case))
     try: _within(SECONDS, run)
     except TimeoutError as e:  # the last of many may have come late
-        return outs[:len(cases) - 1], f'It was stopped after {SECONDS:g} seconds. {e}'
+        return outs[:len(cases) - 1], str(e)
     return outs, ''
 
 # %% ../nbs/api/check.ipynb #5fbd56e6
@@ -453,7 +562,7 @@ def examine(
     "Check an answer, without counting it as a try."
     if said := self._not_a_function(answer): return Result(self, 'wrong', said)
     cases = self._inputs()
-    self._expected(cases[0])  # not timed: what torch imports at a first call must not be stopped
+    self._expected(cases[0])  # an exercise that fails itself says so first
     outs, late = self._run(answer, cases)
     if any(type(o.error) is NotImplementedError and not o.error.args for o in outs):
         return Result(self, 'not attempted', 'Write your code in place of '
@@ -488,10 +597,14 @@ def __repr__(self: Exercise): return f'<Exercise {self.key}>'
 TRIES = 3  # before the solution
 
 @patch
+def _hint(self: Exercise, k):
+    return Said(f'{self.name}: hint {k} of {len(self.hints)}.', self.hints[k - 1])
+
+@patch
 def hint(self: Exercise) -> Said:
     "The next hint; after the last, the last again."
-    n = self.hinted = min(self.hinted + 1, len(self.hints))
-    return Said(f'{self.name}: hint {n} of {len(self.hints)}.', self.hints[n - 1])
+    self.hinted = min(self.hinted + 1, len(self.hints))
+    return self._hint(self.hinted)
 
 class Solution(Said): "The worked solution of an exercise."
 
@@ -507,41 +620,44 @@ def solution(
     if left > 0 and not mark['correct'] and not now:
         tries = 'try' if left == 1 else 'tries'
         return Said(f'{self.name}: solution after {left} more {tries}.',
-                    f'To see it at once: `check_{self.name}.solution(now=True)`.')
+                    f'To see it at once: `check_{self.name}.solution(now=True)`.' + _take_notes())
     code = textwrap.dedent(inspect.getsource(self.worked)).strip()
-    return Solution(f'{self.name}: solution.', textwrap.indent(code, '    '))
+    return Solution(f'{self.name}: solution.', textwrap.indent(code, '    ') + _take_notes())
 
 # %% ../nbs/api/check.ipynb #459a7e35
 @patch
-def buttons(self: Result):
-    exercise, n = self.exercise, len(self.exercise.hints)
-    label = lambda: f'Hint {min(exercise.hinted + 1, n)} of {n}'
-    def hint(b):
-        said = exercise.hint()
-        b.description, b.disabled = label(), exercise.hinted == n
-        return said
-    def solution(b):
-        said = exercise.solution(now=b.description == 'Solution now')
-        b.description = 'Solution' if isinstance(said, Solution) else 'Solution now'
-        return said
-    hints = [(label(), hint)] if self.status != 'correct' else []
-    return [*hints, ('Solution', solution)]
+def page(self: Result):
+    e = self.exercise
+    n = len(e.hints) if self.status != 'correct' else 0
+    early = e.solution()
+    says = [*map(e._hint, range(1, n + 1)), early, e.solution(now=True)]
+    return dict(kind='result', html=self._repr_html_(), says=[s._repr_html_() for s in says],
+                hints=n, hinted=min(e.hinted, n), early=not isinstance(early, Solution))
+
+@patch
+def hear(self: Result, state):
+    hints = len(self.exercise.hints) if self.status != 'correct' else 0
+    said = [k + 1 for k in state['said'] if k < hints]
+    self.exercise.hinted = max([self.exercise.hinted, *said])
 
 # %% ../nbs/api/check.ipynb #cef99df8
+def _insist(ok, otherwise):
+    if not ok: raise AssertionError(otherwise)  # no assert, which python -O leaves out
+
 @patch
 def prove(self: Exercise):
     "Raises `AssertionError` unless the exercise answers as it should, three times over."
     def stub(*args): raise NotImplementedError
-    assert 2 <= len(self.hints) <= 4, f'{self.key} has {len(self.hints)} hints: expected 2 to 4.'
-    assert self.mistakes and self.why, f'{self.key} needs `mistakes` and `why`.'
+    _insist(2 <= len(self.hints) <= 4, f'{self.key} has {len(self.hints)} hints: expected 2 to 4.')
+    _insist(self.mistakes and self.why, f'{self.key} needs `mistakes` and `why`.')
     for _ in range(3):
-        assert self.examine(stub).status == 'not attempted', f'{self.key}: the stub is not known.'
+        _insist(self.examine(stub).status == 'not attempted', f'{self.key}: the stub is not known.')
         result = self.examine(self.worked)
-        assert result.status == 'correct', f'The solution is refused. {result}'
+        _insist(result.status == 'correct', f'The solution is refused. {result}')
         for message, wrong in self.mistakes.items():
             result = self.examine(wrong)
-            assert result.status == 'wrong', f'{self.key} accepts a mistake: {message}'
-            assert result.message == message, f'{self.key}: expected {message!r}, got: {result}'
+            _insist(result.status == 'wrong', f'{self.key} accepts a mistake: {message}')
+            _insist(result.message == message, f'{self.key}: expected {message!r}, got: {result}')
 
 # %% ../nbs/api/check.ipynb #e818eee3
 def course(
@@ -556,19 +672,19 @@ def course(
 # %% ../nbs/api/check.ipynb #75956371
 class Progress(Said):
     "A table of exercises, and how many of them are correct."
-    def __init__(self, rows):
-        self.rows, self.done = rows, sum(r[2] == 'correct' for r in rows)
+    def __init__(self, rows, notes=''):
+        self.rows, self.notes, self.done = rows, notes, sum(r[2] == 'correct' for r in rows)
         head = f'{self.done} of {len(rows)} exercises are correct.'
         wide = max((len(r[1]) for r in rows), default=0)
         lines = [f'    {a:6} {b:{wide}}  {c:13}  {d}' for a, b, c, d in [self.columns, *rows]]
-        super().__init__(head, '\n'.join(lines))
+        super().__init__(head, '\n'.join(lines) + notes)
 
     columns = 'lesson', 'exercise', 'state', 'tries'
 
     def _repr_html_(self):
         row = lambda tag, r: f'<tr>{"".join(f"<{tag}>{c}</{tag.split()[0]}>" for c in r)}</tr>'
         return (f'<p><strong>{self.head}</strong></p><table>{row("th scope=col", self.columns)}'
-                f'{"".join(row("td", r) for r in self.rows)}</table>')
+                f'{"".join(row("td", r) for r in self.rows)}</table>{_html(self.notes)}')
 
 # %% ../nbs/api/check.ipynb #32fdf175
 def progress() -> Progress:  # a table, with `done` and `rows`
@@ -578,7 +694,7 @@ def progress() -> Progress:  # a table, with `done` and `rows`
         m = marks.get(e.key, dict(tries=0, correct=False))
         state = 'correct' if m['correct'] else 'not right yet' if m['tries'] else 'not attempted'
         rows.append((e.lesson, e.name, state, m['tries']))
-    return Progress(rows)
+    return Progress(rows, _take_notes())
 
 # %% ../nbs/api/check.ipynb #211a8e19
 class Prediction(Asks):
@@ -590,51 +706,100 @@ class Prediction(Asks):
         options=None,     # option -> why it is right or wrong, a sentence
         why='',           # of a number: why it is so
         tolerance=0.,     # of a number: how far off is still close
+        low=None, high=None,  # of a number: the least and the largest that make sense
     ):
         if options is not None and not (2 <= len(options) <= 5 and answer in options):
             raise ValueError(f'options are {list(options or [])}: expected two to five, and among '
                              f'them the answer, {answer!r}.')
         self.name, self.answer, self.options = name, answer, options
-        self.question, self.why, self.tolerance = question, why, tolerance
+        self.question, self.why, self.first = question, why, None
+        self.low, self.high = (v if v is None else real('low and high', v) for v in (low, high))
+        self.tolerance = real('tolerance', tolerance)
+        if self.tolerance < 0: raise ValueError(f'tolerance is {tolerance}: expected 0 or more.')
+        if not options and not callable(answer) and not self._inside(answer):
+            raise ValueError(f'answer is {answer}: expected a number {self._range()}.')
         example = repr(next(iter(options))) if options else 'number'
         listed = ''.join(f'    {o}\n' for o in options or [])
         call = f'Your prediction: `predict_{name}({example})`.'
         super().__init__(question, f'{listed}\n{call}' if options else call)
 
-    def __call__(self, guess=None): return self.explain(guess)
+    def _inside(self, v):
+        low, high = self.low, self.high
+        return (low is None or v >= low) and (high is None or v <= high)
 
-    def buttons(self):
-        if self.options: return [(o, lambda b, o=o: self(o)) for o in self.options]
-        return [('Answer', lambda b: self(self._field.value))]
+    def _range(self):
+        low, high = self.low, self.high
+        if high is None: return f'of {low:g} or more'
+        return f'of {high:g} or less' if low is None else f'from {low:g} to {high:g}'
 
 # %% ../nbs/api/check.ipynb #aa9a9823
+@patch
+def _option(self: Prediction, guess):
+    "What there is to say about an option."
+    right, why = guess == self.answer, self.options[guess]
+    head = f'You said: {guess}. ' + ('Yes.' if right else f'No, it is: {self.answer}.')
+    return Said(head, why if right else f'{why} {self.options[self.answer]}',
+                'correct' if right else 'wrong')
+
+@patch
+def _right(self: Prediction): return self.answer() if callable(self.answer) else self.answer
+
+@patch
+def _number(self: Prediction, mark, guess, answer):
+    "What there is to say about a number that is 'correct', 'close' or 'wrong'."
+    if mark == 'correct': return Said(f'You said {guess}. Exactly.', self.why, mark)
+    close = 'That is close. ' if mark == 'close' else ''
+    return Said(f'You said {guess}, it is {answer:.4g}.', close + self.why, mark)
+
 @patch
 def explain(
     self: Prediction,
     guess=None,  # one of the options, or a number
-) -> Said:
-    "What there is to say about a prediction."
+) -> Said:       # without a mark if it is no guess at all
+    "What there is to say about a guess, whether or not it is the first."
     if self.options:
-        if guess not in list(self.options):
-            return Said(f'{_short(guess)} is not one of the options.', f'{list(self.options)}')
-        right = guess == self.answer
-        head = f'You said: {guess}. ' + ('Yes.' if right else f'No, it is: {self.answer}.')
-        return Said(head, self.options[guess] + ' '*(not right)
-                    + self.options[self.answer]*(not right))
-    try: guess = float(guess)
-    except (TypeError, ValueError): return Said(f'{_short(guess)} is not a number.')
-    answer = self.answer() if callable(self.answer) else self.answer
-    close = 'That is close. ' if abs(guess - answer) <= self.tolerance else ''
-    return Said(f'You said {guess:g}, it is {answer:.4g}.', close + self.why)
+        if guess in list(self.options): return self._option(guess)
+        return Said(f'{_short(guess)} is not one of the options.', f'{list(self.options)}')
+    try: v = float(guess)
+    except (TypeError, ValueError): v = math.nan
+    if not math.isfinite(v): return Said(f'{_short(guess)} is not a number.')
+    if not self._inside(v):
+        return Said(f'{v:g} is out of range: expected a number {self._range()}.')
+    answer = self._right()
+    exact, close = v in (answer, float(f'{answer:.4g}')), abs(v - answer) <= self.tolerance
+    return self._number('correct' if exact else 'close' if close else 'wrong', f'{v:g}', answer)
+
+# %% ../nbs/api/check.ipynb #237bca90
+@patch
+def __call__(self: Prediction, guess=None) -> Said:
+    "What there is to say about a guess. The first one counts."
+    said = self.explain(guess)
+    if said.mark and self.first is None: self.first = guess
+    elif said.mark and self.first != guess:
+        said.text += f' Your first guess was {_short(self.first)}: that is the one that counts.'
+    return said
 
 # %% ../nbs/api/check.ipynb #15778465
 @patch
-def _widget(self: Prediction):
-    "The question and its buttons; below it, what there is to say about the last one pressed."
-    import ipywidgets as widgets
-    box = Asks._widget(self)
-    box.children[0].value = Said(self.question)._repr_html_()
-    if not self.options:
-        self._field = widgets.Text(description='Your guess')
-        box.children[1].children = (self._field, *box.children[1].children)
-    return box
+def page(self: Prediction):
+    asks = Said(self.question)._repr_html_()
+    if self.options:
+        says = [self._option(o)._repr_html_() for o in self.options]
+        return dict(kind='options', html=asks, says=says, options=list(self.options))
+    answer = self._right()
+    says = [self._number(m, '{guess}', answer)._repr_html_() for m in ('correct', 'close', 'wrong')]
+    return dict(kind='number', html=asks, says=says, answer=answer, shown=float(f'{answer:.4g}'),
+                tolerance=self.tolerance, low=self.low, high=self.high,
+                range='' if self.low is self.high is None else self._range())
+
+@patch
+def state(self: Prediction):
+    if self.first is None: return {}
+    if self.options: return dict(said=[list(self.options).index(self.first)], guess='')
+    mark = self.explain(self.first).mark
+    return dict(said=[['correct', 'close', 'wrong'].index(mark)], guess=f'{float(self.first):g}')
+
+@patch
+def hear(self: Prediction, state):
+    guess = list(self.options)[state['said'][0]] if self.options else float(state['guess'])
+    if self.first is None: self.first = guess

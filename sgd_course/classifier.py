@@ -15,7 +15,7 @@ import torch
 
 from .data import Digits, threes_and_sevens
 from .descent import check_lr
-from .plot import in_jupyter
+from .plot import in_jupyter, page_bar
 from .training import evaluating, learnable, training
 from .validate import real, whole
 
@@ -195,8 +195,9 @@ def _trained(model, opt):
 
 def _bar(epochs, progress):
     "A progress bar where somebody can see it: in Jupyter and in a terminal, not in a log."
-    if not (progress and (in_jupyter() or sys.stderr.isatty())): return range(epochs)
-    from tqdm.auto import tqdm
+    if progress and in_jupyter(): return page_bar(epochs, 'epochs')
+    if not (progress and sys.stderr.isatty()): return range(epochs)
+    from tqdm import tqdm
     return tqdm(range(epochs), unit='epoch', leave=False)
 
 # %% ../nbs/06_threes_and_sevens.ipynb #f18b178c

@@ -1,6 +1,6 @@
 // A sheet of paper, and digits to choose from. Python says what a model thinks of them.
-// From Python: _names, _samples (the answers to the digits to choose from, known beforehand) and
-// _answer {sample, words, rows, seen, seen_alt, spoke, spoke_alt}; both ways, one of the two:
+// From Python: _twin, _names, _samples (the answers to the digits to choose from, known
+// beforehand) and _answer {sample, words, rows, seen, seen_alt, spoke, spoke_alt}; both ways, one of the two:
 // strokes (each a list of [x, y], from 0 to 1) and sample (a number or null).
 
 const SEND_EVERY = 100;   // ms: at most ten drawings a second go to the kernel
@@ -12,7 +12,8 @@ function render({ model, el }) {
   const samples = model.get("_samples"), names = model.get("_names");
   const group = `sgd-${Math.random()}`;   // each sheet's radio buttons are a group of their own
   const invitation = `Draw a ${names[0]} or a ${names[1]}`;
-  let strokes = model.get("strokes"), sample = model.get("sample"), past = [], alone = false;
+  let strokes = model.get("strokes"), sample = model.get("sample"), past = [];
+  let alone = false, saved = false;   // does Python not answer; is there none behind this page?
 
   const canvas = make("canvas", { role: "img" });
   const hint = make("span", { textContent: `${invitation} here` });
@@ -37,6 +38,7 @@ function render({ model, el }) {
     make("legend", { textContent: "Or choose a real digit, from clear to hard for this model" }),
     ...radios.map((radio, k) => make("label", {}, radio,
       make("img", { src: samples[k].seen, alt: samples[k].name, title: samples[k].name }))));
+  live(el, model);
   el.classList.add("sgd-draw");
   el.append(
     make("div", { className: "sgd-paper" }, canvas, hint,
@@ -45,16 +47,21 @@ function render({ model, el }) {
          make("div", { ariaLive: "polite" }, words, note), answer),
     choice);
 
-  // to Python, at most ten times a second, and always the last
+  // To Python, at most ten times a second, and always the last. It answers what is new to it: a
+  // pen that rests, or Clear on empty paper, must not wait for a reply.
   let timer = 0, again = false, patience = 0, sending = false;
+  const now = () => JSON.stringify([strokes, sample]);
+  let known = now();
   const send = () => {
     if (timer) { again = true; return; }
+    if (now() === known) return;
+    known = now();
     sending = true;   // what we set ourselves is no news
     model.set("strokes", strokes.map(s => [...s]));
     model.set("sample", sample);
     sending = false;
     try { model.save_changes(); } catch (e) { console.warn("draw: no kernel", e); }
-    patience ||= setTimeout(() => { alone = true; show(); }, PATIENCE);
+    if (!saved) patience ||= setTimeout(() => { alone = true; show(); }, PATIENCE);
     timer = setTimeout(() => { timer = 0; if (again) { again = false; send(); } }, SEND_EVERY);
   };
   const changed = () => { paint(); show(); send(); };
@@ -81,9 +88,10 @@ function render({ model, el }) {
     const last = model.get("_answer"), drawn = strokes.length > 0;
     let m = last.sample === sample ? last : {};
     if (sample !== null) m = m.words ? m : samples[sample];
-    else if (!drawn || alone) m = {};
+    else if (!drawn || alone || saved) m = {};
     words.textContent = m.words
-      ?? (!drawn ? `${invitation}, or choose one below.` : alone ? "No answer" : "...");
+      ?? (saved ? "Choose a digit below." : !drawn ? `${invitation}, or choose one below.`
+          : alone ? "No answer" : "...");
     answer.classList.toggle("sgd-empty", !m.seen);
     for (const [{ image, figure }, name] of [[seen, "seen"], [spoke, "spoke"]]) {
       figure.hidden = !m[name] && !!m.seen;
@@ -92,7 +100,10 @@ function render({ model, el }) {
     seen.text.textContent = `${m.name}, as the model sees it`;
     rows.replaceChildren(...(m.rows ?? []).map(([name, value]) => make("tr", {},
       make("th", { scope: "row", textContent: name }), make("td", { textContent: value }))));
-    note.textContent = drawn && alone
+    note.textContent = drawn && saved
+      ? "Python reads the drawings, and there is none behind this page. "
+        + "Open the notebook in Jupyter to draw; the digits below answer here."
+      : drawn && alone
       ? "Python is busy, or was stopped (then run this cell again). "
         + "The digits below answer without it."
       : m.seen && !m.spoke ? "This model has no gradient: its pixels cannot be told apart." : "";
@@ -125,7 +136,7 @@ function render({ model, el }) {
     paint();
     send();
   });
-  for (const end of ["pointerup", "pointercancel"])
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
     canvas.addEventListener(end, e => { if (e.pointerId === pointer) pointer = null; });
 
   undo.addEventListener("click", () => {
@@ -142,11 +153,13 @@ function render({ model, el }) {
     model.on(`change:${name}`, () => {   // from Python, or from another view of this sheet
       if (sending) return;
       [strokes, sample] = [model.get("strokes"), model.get("sample")];
+      known = now();
       paint();
       show();
     });
   paint();
   show();
+  isAlive(model).then(alive => { saved = !alive; show(); });
   return () => { clearTimeout(timer); clearTimeout(patience); };
 }
 

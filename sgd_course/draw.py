@@ -17,7 +17,7 @@ import torch
 from fastcore.basics import patch
 
 from .data import threes_and_sevens
-from .explore import _file, _page_script
+from .explore import _file, show_live, twin_name
 from .plot import in_jupyter
 
 # %% ../nbs/api/draw.ipynb #f571a409
@@ -66,19 +66,38 @@ def centre_of_mass(
     return torch.stack([(x.sum(-1)*rows).sum(-1)/total, (x.sum(-2)*columns).sum(-1)/total], -1)
 
 # %% ../nbs/api/draw.ipynb #6ceb7df5
+def _grey(image):
+    "A picture as a tensor of floats, on the CPU: up to 255 becomes up to 1. Raises `ValueError`."
+    wanted = 'expected a picture (h, w), a tensor, an array or a PIL image'
+    if hasattr(image, 'convert'): image = np.array(image.convert('L'))  # of PIL
+    if isinstance(image, np.ndarray): image = np.ascontiguousarray(image)
+    try: x = torch.as_tensor(image).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f'image is {image!r:.100}: {wanted}.') from None
+    if x.ndim != 2 or x.is_complex():
+        grey = " Make it grey first, such as with PIL's image.convert('L')."*(x.ndim == 3)
+        raise ValueError(f'image has shape {tuple(x.shape)} and type {x.dtype}: {wanted}.{grey}')
+    scale = 255 if x.dtype == torch.uint8 and x.numel() and x.max() > 1 else 1
+    return x.float()/scale
+
 def _cropped(image):
     "A picture without its empty margins. Raises `ValueError` for what is no picture with ink."
-    image = torch.as_tensor(image, dtype=torch.float).detach().cpu()
-    if image.ndim != 2 or not ((0 <= image) & (image <= 1)).all():
-        raise ValueError(f'image has shape {tuple(image.shape)}: expected (h, w), with ink from '
-                         '0 (none) to 1 (full). Divide by 255 what goes up to 255.')
+    image = _grey(image)
+    if not ((0 <= image) & (image <= 1)).all():
+        low, high = image.min(), image.max()
+        raise ValueError(f'image has numbers from {low:g} to {high:g}: expected ink from 0 (none) '
+                         'to 1 (full). Divide by 255 what goes up to 255.')
     rows, columns = (image.any(k).nonzero()[:, 0].tolist() for k in (1, 0))
     if not rows: raise ValueError('image has no ink: expected a digit, with ink above 0.')
+    corners = image[[0, 0, -1, -1], [0, -1, 0, -1]]
+    if (corners > .5).all() and image.min() < .5:
+        raise ValueError('image is dark on light: expected ink as high numbers on paper that is '
+                         '0, as in MNIST. Turn it over: 1 - image, or PIL\'s ImageOps.invert.')
     return image[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
 
 # %% ../nbs/api/draw.ipynb #2bb0e17c
 def as_mnist(
-    image,          # (h, w) picture of a digit, of any size and place: ink from 0 to 1
+    image,          # (h, w) tensor, array or PIL image of a digit: ink from 0 to 1, or bytes
 ) -> torch.Tensor:  # (28, 28) float32, as a digit of MNIST
     """Shrink a digit to a box of 20 by 20, and put its centre of mass into the middle of 28 by 28.
 
@@ -163,7 +182,7 @@ def explain(
     layout=None,      # as `find_layout` gives it; `None`: find it
 ) -> Answer:
     "Score of a picture, and the share of each pixel in it. Raises `ValueError` as `find_layout`."
-    x = torch.as_tensor(x).detach().reshape(28, 28)
+    x = _grey(x if hasattr(x, 'convert') else torch.as_tensor(x).reshape(28, 28))
     layout = layout or find_layout(model, torch.stack([x]*3))
     try:  # autograd.grad leaves the gradients of the model's own weights alone
         with torch.enable_grad():
@@ -319,7 +338,8 @@ class _Sheet:
     def __init__(self, reader):
         self._reader = reader
         samples = [reader.sample(k) for k in range(len(reader.samples))]
-        super().__init__(_names=reader.names, _samples=samples, sample=0)
+        name = twin_name()  # the model's name too, by which the script sees if it is alive
+        super().__init__(_names=reader.names, _samples=samples, sample=0, _twin=name, model_id=name)
         self.observe(self._changed, ['strokes', 'sample'])
         self._look()
 
@@ -370,31 +390,25 @@ def __repr__(self: _Sheet): return f'<Sheet: {self._answer.get("words", "empty")
 # %% ../nbs/api/draw.ipynb #8d24be93
 @patch
 def _repr_mimebundle_(self: _Sheet, **kwargs):
-    twin = self._reader.twin()
-    if not in_jupyter(): return {'text/plain': repr(self), 'text/html': twin}, {}
-    bundle = super(_Sheet, self)._repr_mimebundle_(**kwargs)
-    data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-    return dict(data, **{'text/html': twin}), meta
+    if in_jupyter(): return super(_Sheet, self)._repr_mimebundle_(**kwargs)
+    return {'text/plain': repr(self), 'text/html': self._reader.twin()}, {}
 
 @patch
 def _ipython_display_(self: _Sheet, **kwargs):
     if not in_jupyter(): raise NotImplementedError  # IPython then takes _repr_mimebundle_
-    from IPython.display import display
-    data, meta = self._repr_mimebundle_()
-    display(data, metadata=meta, raw=True)
-    display(_page_script(), raw=True)
+    show_live(self, self._reader.twin())
 
 # %% ../nbs/api/draw.ipynb #74aa304c
 @cache
 def _sheet_class():
     import anywidget
-    from traitlets import Any, Dict, Float, Int, List, validate
+    from traitlets import Any, Dict, Float, Int, List, Unicode, validate
     sync = dict(sync=True, echo_update=False)  # an echo would bring back what the pen has left
     class Sheet(_Sheet, anywidget.AnyWidget):
         "Paper to draw on, and digits to choose from."
         _esm, _css = _file('elements.js') + _file('draw.js'), _file('draw.css')
         _names, _samples = List().tag(sync=True), List().tag(sync=True)
-        _answer = Dict().tag(sync=True)
+        _answer, _twin = Dict().tag(sync=True), Unicode().tag(sync=True)
         strokes, sample = List().tag(**sync), Int(None, allow_none=True).tag(**sync)
         image = Any(read_only=True)
         score = Float(None, allow_none=True, read_only=True).tag(sync=True)

@@ -12,6 +12,7 @@ import base64
 import html
 import inspect
 import re
+import time
 from contextlib import contextmanager
 from functools import cache, wraps
 from io import BytesIO
@@ -440,6 +441,27 @@ def in_jupyter() -> bool:
     "Does this run in a Jupyter kernel?"
     from IPython import get_ipython
     return any(c.__name__ == 'ZMQInteractiveShell' for c in type(get_ipython()).__mro__)
+
+# %% ../nbs/api/plot.ipynb #1fcddc7d
+def page_bar(
+    n,     # number of rounds
+    unit,  # what they are, such as 'epochs'
+):         # generator of the numbers below `n`
+    "Count rounds, with a bar on a page of Jupyter that is gone after the last."
+    from IPython.display import display
+    def bar(k, left=''):
+        said = f'{k} of {n} {unit}'
+        return {'text/plain': '', 'text/html':
+                f'<progress aria-label="{unit}" value="{k}" max="{n}"></progress> {said}{left}'}
+    shown, start = display(bar(0), raw=True, display_id=True), time.monotonic()
+    last = start
+    try:
+        for k in range(n):
+            yield k
+            if (now := time.monotonic()) - last < .1: continue  # ten a second are enough
+            last, left = now, (now - start)/(k + 1)*(n - k - 1)
+            shown.update(bar(k + 1, f', {left:.0f} s left'), raw=True)
+    finally: shown.update({'text/html': '', 'text/plain': ''}, raw=True)
 
 # %% ../nbs/api/plot.ipynb #2c510016
 class LivePlot:

@@ -1,5 +1,6 @@
 "Every exercise of every lesson refuses what is wrong and says why; marks are kept; it works in JupyterLab."
 import ast
+import builtins
 import inspect
 import json
 import math
@@ -7,6 +8,7 @@ import multiprocessing
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from browser import axe_violations
+from browser import axe_violations, exported
 from conftest import REPO, run
 from playwright.sync_api import expect
 from test_notebooks import cells
@@ -34,6 +36,7 @@ def nobody_was_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in '_unsaved', '_notes', '_noted': monkeypatch.setattr(check, name, type(getattr(check, name))())
     for ex in EXERCISES.values(): monkeypatch.setattr(ex, 'hinted', 0)
+    for ask in PREDICTIONS.values(): monkeypatch.setattr(ask, 'first', None)
 
 
 def saved(): return json.loads(Path(PROGRESS).read_text())
@@ -63,7 +66,7 @@ def loops(*args):
 
 @each_exercise
 @pytest.mark.parametrize('answer, words', [
-    (crashes, 'stopped with an error, in line '), (loops, 'stopped after 0.3 seconds. Does its loop'),
+    (crashes, 'stopped with an error, in line '), (loops, 'stopped after 0.3 seconds of computing. Does its loop'),
     (nothing, '`None`|afterwards|error'), (text, 'a string: expected|afterwards|error|not the one'),
     (nan, 'NaN|a number: expected|afterwards|error'), (shape, r'shape \(2, 3, 4, 5\): expected|afterwards|error'),
     (lambda: 1, r'parameters are `\(\)`: expected `\(\w'), (None, 'your function itself'), (3, 'It is 3: expected'),
@@ -255,7 +258,7 @@ def test_an_endless_loop_is_stopped_in_any_thread(monkeypatch, capsys):
         t = threading.Thread(target=lambda: found.append(exercise()(answer)))
         t.start()
         t.join(20)
-    assert ['stopped after 0.3 seconds' in r.message for r in found] == [True]*3
+    assert ['stopped after 0.3 seconds of computing' in r.message for r in found] == [True]*3
     assert found[0].rows['input'].startswith('x = tensor([1, 1, 1])') and found[2].rows['input'] != found[0].rows['input']
     assert threading.active_count() == before and capsys.readouterr().err == ''
 
@@ -281,7 +284,195 @@ def test_a_check_never_raises():
     assert exercise()().status == 'wrong'
 
 
+# --- the limit of time is one of computing, and leaves imports alone
+
+@pytest.fixture
+def a_tenth(monkeypatch): monkeypatch.setattr(check, 'SECONDS', .1)
+
+
+def burn(seconds):
+    end = time.thread_time() + seconds
+    while time.thread_time() < end: pass
+
+
+def test_an_answer_may_wait_for_its_turn(a_tenth):
+    "A busy machine lets an answer wait; that is no loop."
+    ex = exercise(random=lambda g: (torch.ones(3), .5), cases=[])
+    def starved(x, lr):
+        time.sleep(.03)
+        return scaled(x, lr)
+    assert ex(starved).status == 'correct'
+    def starved_and_wrong(x, lr):
+        time.sleep(.03)
+        return x + lr
+    assert ex(starved_and_wrong).message == 'The value is not the one expected.'
+
+
+@pytest.mark.parametrize('clock', ['thread', 'process'])
+def test_seconds_of_computing(clock, a_tenth, monkeypatch):
+    if clock == 'process': monkeypatch.delattr(time, 'pthread_getcpuclockid', raising=False)
+    result = exercise()(lambda x, lr: burn(5))
+    assert result.message == 'It was stopped after 0.1 seconds of computing. Does its loop come to an end?'
+
+
+def test_an_answer_that_waits_for_ever(monkeypatch):
+    monkeypatch.setattr(check, 'WAIT', .2)
+    def waits(x, lr):
+        while True: time.sleep(.01)
+    assert exercise()(waits).message == (
+        'It was stopped after 0.2 seconds, of which it computed hardly any. What does it wait for?')
+
+
+def importing(name, code, monkeypatch):
+    Path(f'{name}.py').write_text(code)
+    monkeypatch.syspath_prepend('.')
+    monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+SLOW_IMPORT = '''
+import time
+end = time.thread_time() + .4
+while time.thread_time() < end: pass
+whole = True
+'''
+
+
+def test_an_import_is_neither_counted_nor_stopped(a_tenth, monkeypatch):
+    importing('slow_to_import', SLOW_IMPORT, monkeypatch)
+    def imports(x, lr):
+        import slow_to_import
+        return x*lr*slow_to_import.whole
+    assert exercise()(imports).status == 'correct'
+
+
+def test_an_import_is_finished_before_a_loop_is_stopped(a_tenth, monkeypatch):
+    importing('slow_in_a_loop', SLOW_IMPORT, monkeypatch)
+    monkeypatch.setattr(check, 'WAIT', .05)  # is over when the import begins
+    def imports(x, lr):
+        time.sleep(.04)
+        import slow_in_a_loop
+        while slow_in_a_loop.whole: pass
+    assert 'stopped after' in exercise()(imports).message
+    assert sys.modules['slow_in_a_loop'].whole
+
+
+def test_first_use_of_torch_is_no_endless_loop():
+    "In a new process, because the first use imports a large part of PyTorch."
+    code = '''
+import sys, torch
+from sgd_course import check
+check.SECONDS = .25
+ex = check.Exercise(lambda x: 2*x, '00', [(2.,)], lambda g: (check.uniform(g, 0, 1),), 'why', 'ab', {})
+def answer(x):
+    w = torch.tensor(0., requires_grad=True)
+    loss = (w - 2*x)**2
+    loss.backward()
+    torch.optim.SGD([w], lr=.5).step()
+    return w + 0*torch.func.grad(lambda x: x**2)(torch.tensor(x))
+assert 'torch._dynamo' not in sys.modules
+result = ex.examine(answer)
+assert 'torch._dynamo' in sys.modules
+print(result.status, result)
+'''
+    assert run(sys.executable, '-c', code, cwd=REPO).stdout.startswith('correct')
+
+
+@pytest.mark.slow
+def test_right_answers_are_right_on_a_busy_machine():
+    burner = [sys.executable, '-c', 'while True: pass']
+    busy = [subprocess.Popen(burner) for _ in range(2*(os.cpu_count() or 1))]
+    try:
+        for _ in range(10):
+            for ex in EXERCISES.values(): assert ex.examine(ex.worked).status == 'correct', ex.key
+    finally:
+        for b in busy: b.kill(), b.wait()
+
+
+# --- what an answer may do to the kernel
+
+@pytest.mark.parametrize('ask', [lambda: input(), lambda: builtins.input('How many? ')])
+def test_an_answer_that_asks(ask):
+    result = exercise()(lambda x, lr: ask())
+    assert 'stopped with an error, in line' in result.message
+    assert '`input()`' in result.rows['gave'] and 'parameters' in result.rows['gave']
+
+
+def test_others_may_ask_meanwhile(monkeypatch):
+    monkeypatch.setattr(builtins, 'input', lambda prompt='': 'typed')
+    found = []
+    def answer(x, lr):
+        t = threading.Thread(target=lambda: found.append(input()))
+        t.start(), t.join()
+        return scaled(x, lr)
+    assert exercise()(answer).status == 'correct' and set(found) == {'typed'}
+    assert input() == 'typed'
+
+
+def test_an_answer_that_changes_the_folder(tmp_path):
+    (tmp_path/'other').mkdir()
+    home = os.getcwd()
+    def moves(x, lr):
+        os.chdir(tmp_path/'other')
+        return scaled(x, lr)
+    assert exercise()(moves).status == 'correct'
+    assert os.getcwd() == home and saved()['00 scaled']['correct'] and os.listdir('other') == []
+
+
+# --- what counts as the same, and as proved
+
+@pytest.mark.parametrize('answer, same', [
+    (lambda x, lr: x*lr + 1j, False), (lambda x, lr: x*lr + 0j, True), (lambda x, lr: (x*lr).to(torch.complex64)*1j, False)])
+def test_complex_numbers(answer, same):
+    result = exercise()(answer)
+    assert (result.status == 'correct') == same
+    if not same: assert result.message == 'It gave complex numbers: expected real ones.'
+
+
+def test_a_single_complex_number():
+    ex = exercise(lambda x: 2*x, cases=[(2.,)], random=lambda g: (check.uniform(g, 0, 1),))
+    assert ex(lambda x: 2*x + 1j).message == 'It gave complex numbers: expected real ones.'
+    assert ex(lambda x: 2*x + 0j).status == 'correct'
+
+
+@pytest.mark.parametrize('got, words', [
+    (([None], [1.]), 'It gave `None`. Is there a `return`?'), (([None]*3, [1.]*3), 'It gave `None`. Is there a `return`?'),
+    (([1., None], [1., 2.]), 'Item 1: It gave `None`. Is there a `return`?'), (([1., 2.], [1., 3.]), 'The value is not the one expected.')])
+def test_items_are_counted_where_they_differ(got, words): assert check._differ(*got) == words
+
+
+def test_whole_step_that_returns_nothing():
+    ex = EXERCISES['check_whole_step']
+    def answer(f, w, lr): f(w)
+    assert ex.examine(answer).message == 'It gave `None`. Is there a `return`?'
+
+
+def test_prove_holds_with_optimized_python():
+    code = ('from sgd_course.check import Exercise\n'
+            'ex = Exercise(lambda x: 2*x, "00", [(2.,)], lambda g: (1.,), "why", "ab", {"You add.": lambda x: 2*x})\n'
+            'try: ex.prove()\nexcept AssertionError as e: print(e)')
+    assert 'accepts a mistake: You add.' in run(sys.executable, '-O', '-c', code, cwd=REPO).stdout
+
+
 # --- marks
+
+@pytest.mark.parametrize('code', ['utf-8-sig', 'utf-16'])
+def test_an_editor_may_change_the_encoding(code):
+    "Notepad of Windows puts a byte order mark in front."
+    marks = {'00 scaled': dict(tries=7, correct=True)}
+    Path(PROGRESS).write_text(json.dumps(marks), encoding=code)
+    assert check._marks() == marks and os.listdir() == [PROGRESS]
+    exercise()(nothing)
+    assert saved() == marks and os.listdir() == [PROGRESS]
+
+
+@pytest.mark.parametrize('look', [progress, lambda: EXERCISES['check_step_down'].solution()])
+def test_whoever_sets_a_damaged_file_aside_says_so(look):
+    Path(PROGRESS).write_text('{')
+    said = look()
+    assert os.listdir() == ['sgd_course_progress_damaged_1.json']
+    for text in (repr(said), said._repr_html_()): assert 'was damaged. It is now sgd_course_progress_damaged_1.json' in text
+    assert 'damaged' not in repr(look()), 'once'
+
 
 def test_tries_end_with_the_first_correct_one():
     ex = exercise()
@@ -394,7 +585,8 @@ def test_prediction(name, ask):
     else:
         value = ask.answer() if callable(ask.answer) else ask.answer
         assert f'{value:.4g}' not in repr(ask) and ask.why in repr(ask(0))
-        assert 'That is close.' in repr(ask(value)) and 'close' not in repr(ask(value + 2*ask.tolerance + 1))
+        assert 'Exactly.' in repr(ask(value)) and 'close' not in repr(ask(value - 2*ask.tolerance - 1))
+        assert 'That is close.' in repr(ask(value + ask.tolerance/2))
     for wrong in (None, 'x', []): assert 'is not' in repr(ask(wrong))
     assert os.listdir() == [], 'never graded'
 
@@ -404,7 +596,86 @@ def test_prediction_needs_options(options):
     with pytest.raises(ValueError, match='expected two to five'): Prediction('x', 'Is it?', 'a', options)
 
 
+QUESTION = 'How many of 100?'
+
+
+def number(**given): return Prediction('many', QUESTION, **(dict(answer=26, why='So it is.', tolerance=3, low=0, high=100) | given))
+
+
+@pytest.mark.parametrize('guess, head', [
+    (26, 'You said 26. Exactly.'), ('26', 'You said 26. Exactly.'), (28, 'You said 28, it is 26.'), (50, 'You said 50, it is 26.'),
+    (150, '150 is out of range: expected a number from 0 to 100.'), (-1, '-1 is out of range: expected a number from 0 to 100.'),
+    (math.nan, 'nan is not a number.'), ('many', "'many' is not a number."), (None, 'None is not a number.')])
+def test_a_number_is_judged(guess, head):
+    said = number()(guess)
+    assert said.head == head and ('That is close.' in said.text) == (guess == 28)
+    assert ('So it is.' in said.text) == (said.head.startswith('You said'))
+
+
+def test_exact_is_exact_to_the_digits_that_are_shown():
+    ask = lambda: number(answer=lambda: 95.14229893684387)
+    assert [ask()(g).head for g in (95.14, 95.14229893684387, 95.1)] == [
+        'You said 95.14. Exactly.', 'You said 95.1423. Exactly.', 'You said 95.1, it is 95.14.']
+
+
+@pytest.mark.parametrize('limits, words', [(dict(low=0, high=None), 'of 0 or more'), (dict(low=None, high=9), 'of 9 or less')])
+def test_one_limit(limits, words):
+    assert words in number(**(limits | dict(answer=5)))(-1 if limits['low'] == 0 else 10).head
+    assert 'Exactly' in number(**(limits | dict(answer=5)))(5).head
+
+
+@pytest.mark.parametrize('given', [dict(low=30), dict(high=20), dict(tolerance=-1), dict(low='a')])
+def test_limits_that_leave_out_the_answer(given):
+    with pytest.raises((TypeError, ValueError), match='expected'): number(**given)
+
+
+def test_the_first_guess_counts():
+    ask = number()
+    for nonsense in ('x', 150): ask(nonsense)
+    assert 'first' not in repr(ask(20)) + repr(ask(20))
+    assert ask(26).text.endswith('Your first guess was 20: that is the one that counts.')
+    ask = Prediction('x', 'Is it?', 'yes', dict(yes='It is.', no='It is not.'))
+    ask('maybe'), ask('no')
+    assert "Your first guess was 'no'" in ask('yes').text and 'first' not in ask('no').text
+
+
+def test_predictions_of_numbers_have_limits():
+    limits = {k: (p.low, p.high) for k, p in PREDICTIONS.items() if not p.options}
+    assert limits == dict(predict_baseline=(0, 100), predict_evaluations=(0, None), predict_quick=(0, None), predict_ten=(None, None))
+
+
+# --- right and wrong differ by word, icon and colour
+
+def contrast(one, two):
+    def light(colour):
+        parts = [int(colour[i:i + 2], 16)/255 for i in (1, 3, 5)]
+        r, g, b = [c/12.92 if c <= .04045 else ((c + .055)/1.055)**2.4 for c in parts]
+        return .2126*r + .7152*g + .0722*b
+    a, b = sorted((light(one), light(two)))
+    return (b + .05)/(a + .05)
+
+
+def test_verdicts_look_different():
+    ex, options = exercise(), dict(yes='It is.', no='It is not.')
+    said = [ex(stub), ex(nothing), ex(scaled), *(Prediction('x', 'Is it?', 'yes', options)(o) for o in options)]
+    looks = [re.search('background:(#[0-9a-f]{6});color:(#[0-9a-f]{6})[^>]*>(.)<', s._repr_html_()).groups() for s in said]
+    assert len(set(looks)) == 3 and looks[1] == looks[4] and looks[2] == looks[3]
+    assert len({icon for _, _, icon in looks}) == len({back for back, _, _ in looks}) == 3
+    assert all(contrast(back, front) >= 4.5 for back, front, _ in looks), 'whatever the theme of the page'
+    assert [s.head for s in said] == ['scaled: not attempted yet.', 'scaled: not right yet.', 'scaled: correct.',
+                                      'You said: yes. Yes.', 'You said: no. No, it is: yes.']
+    assert ex.hint()._repr_html_().count('background') == 0
+
+
 # --- in the browser
+
+@pytest.fixture
+def open_fresh(open_book, lab):
+    "As `open_book`, in a folder without marks."
+    (lab.root/'nb'/PROGRESS).unlink(missing_ok=True)
+    yield open_book
+    (lab.root/'nb'/PROGRESS).unlink(missing_ok=True)
+
 
 WRONG = '''
 from sgd_course.slope import slope
@@ -421,72 +692,169 @@ check_step_down(step_down)
 '''
 
 
-def test_a_learner_in_jupyterlab(open_book):
-    book = open_book(WRONG, MENDED, 'predict_sign', 'predict_ten', 'from sgd_course.check import progress\nprogress()')
+def test_a_learner_in_jupyterlab(open_fresh):
+    book = open_fresh(WRONG, MENDED, 'predict_sign', 'predict_ten', 'from sgd_course.check import progress\nprogress()')
     page = book.page
     output = lambda n: page.locator('.jp-Notebook-cell').nth(n).locator('.jp-Cell-outputArea')
     run_cell = lambda n: page.evaluate("n => { const p = jupyterapp.shell.currentWidget.content; p.activeCellIndex = n;"
                                        " return jupyterapp.commands.execute('notebook:run-cell'); }", n)
     run_cell(0)
     wrong = output(0)
+    said = wrong.get_by_role('log').locator('> div')
     expect(wrong).to_contain_text('step_down: not right yet. You added the slope, so the loss rises.', timeout=60_000)
     expect(wrong).to_contain_text('running')
     expect(wrong).to_contain_text('expected')
     wrong.get_by_role('button', name='Hint 1 of 2').click()
-    expect(wrong.get_by_role('status')).to_contain_text('The slope says which way is up.')
+    expect(said).to_contain_text(['The slope says which way is up.'])
     hint = wrong.get_by_role('button', name='Hint 2 of 2')
     hint.focus()
     page.keyboard.press('Enter')
-    expect(wrong.get_by_role('status').nth(1)).to_contain_text('step_down: hint 2 of 2.')
+    expect(said.nth(1)).to_contain_text('step_down: hint 2 of 2.')
     expect(hint).to_be_disabled()
+    book.until('check_step_down.hinted', '2')
     wrong.get_by_role('button', name='Solution', exact=True).click()
-    expect(wrong.get_by_role('status').nth(2)).to_contain_text('solution after 2 more tries')
+    expect(said.nth(2)).to_contain_text('solution after 2 more tries')
     wrong.get_by_role('button', name='Solution now').click()
     expect(wrong.locator('pre').last).to_contain_text('return x - lr*slope(f, x)')
+    expect(wrong.get_by_role('button', name='Solution', exact=True)).to_be_disabled()
 
     run_cell(1)
     expect(output(1)).to_contain_text('step_down: correct. This one line')
     assert json.loads((book.path.parent/PROGRESS).read_text()) == {'02 step_down': dict(tries=2, correct=True)}
 
     run_cell(2)
-    expect(output(2)).to_contain_text('add a bit of the slope to x, or subtract it?')
-    output(2).get_by_role('button', name='add it', exact=True).click()
-    expect(output(2).get_by_role('status')).to_contain_text('You said: add it. No, it is: subtract it.')
+    first, lock = output(2), output(2).get_by_role('button', name='Lock in')
+    expect(first).to_contain_text('add a bit of the slope to x, or subtract it?')
+    assert 'No, it is' not in first.inner_text(), 'not spoilt'
+    lock.click()
+    expect(first.get_by_role('status')).to_have_text('Choose one first.')
+    first.get_by_role('radio', name='add it', exact=True).focus()
+    page.keyboard.press('Space')
+    page.keyboard.press('Enter')
+    expect(first.get_by_role('log')).to_contain_text('You said: add it. No, it is: subtract it.')
+    expect(first.get_by_role('status')).to_have_text('Locked in: the first guess counts.')
+    for control in [lock, *first.get_by_role('radio').all()]: expect(control).to_be_disabled()
+    book.until('predict_sign.first', "'add it'")
+
     run_cell(3)
-    output(3).get_by_role('textbox', name='Your guess').fill('-0.2')
-    output(3).get_by_role('button', name='Answer').click()
-    expect(output(3).get_by_role('status')).to_contain_text('You said -0.2, it is -0.1611. That is close.')
+    guess, number = output(3).get_by_role('textbox', name='Your guess'), output(3).get_by_role('log')
+    for nonsense in 'many', '':
+        guess.fill(nonsense)
+        output(3).get_by_role('button', name='Lock in').click()
+        expect(output(3).get_by_role('status')).to_have_text(f'{nonsense or "Nothing"} is not a number.')
+    guess.fill('-0.2')
+    page.keyboard.press('Enter')
+    expect(number).to_contain_text('You said -0.2, it is -0.1611. That is close.')
+    expect(guess).to_be_disabled()
     run_cell(4)
     expect(output(4)).to_contain_text(f'1 of {len(EXERCISES)} exercises are correct.')
     expect(output(4).get_by_role('row', name='02 step_down correct 2')).to_be_visible()
-    assert axe_violations(book) == []
+    for theme in 'JupyterLab Light', 'JupyterLab Dark':
+        page.evaluate('t => jupyterapp.commands.execute("apputils:change-theme", {theme: t})', theme)
+        expect(page.locator(f'body[data-jp-theme-name="{theme}"]')).to_be_attached()
+        assert axe_violations(book) == []
+    page.evaluate('() => jupyterapp.commands.execute("apputils:change-theme", {theme: "JupyterLab Light"})')
     assert [b.get_attribute('aria-label') or b.inner_text() for b in page.locator('.jp-OutputArea button').all()].count('') == 0
-    (book.path.parent/PROGRESS).unlink()
+
+    run_cell(2)   # the cell once more: it stays as it was said
+    expect(output(2).get_by_role('radio', name='add it', exact=True)).to_be_checked()
+    expect(output(2).get_by_role('log')).to_contain_text('You said: add it. No, it is: subtract it.')
+
+
+ASKS = ('''
+from sgd_course.check import Prediction
+from sgd_course.exercises.slope import check_step_down, predict_sign
+check_step_down(lambda f, x, lr: x + lr*f(x))
+''', 'predict_sign', 'Prediction("many", "How many of 100?", 26, why="So it is.", tolerance=3, low=0, high=100)')
+
+
+def answer_all(page):
+    "Press everything that there is, in the cells of `ASKS`, with or without a kernel."
+    page.get_by_role('button', name='Hint 1 of 2').click()
+    page.get_by_role('button', name='Solution', exact=True).click()
+    page.get_by_role('button', name='Solution now').click()
+    page.get_by_role('radio', name='add it', exact=True).check()
+    page.get_by_role('button', name='Lock in').first.click()
+    guess, status = page.get_by_role('textbox', name='Your guess'), page.get_by_role('status')
+    guess.fill('150')
+    guess.press('Enter')
+    expect(status.filter(has_text='150 is out of range')).to_have_text('150 is out of range: expected a number from 0 to 100.')
+    guess.fill('26')
+    guess.press('Enter')
+
+
+SAID = 'hint 1 of 2.', 'return x - lr*slope(f, x)', 'No, it is: subtract it.', 'You said 26. Exactly. So it is.'
+
+
+def open_asks(open_fresh):
+    book = open_fresh(*ASKS)
+    book.command('notebook:run-all-cells')
+    expect(book.page.locator('.sgd-ask')).to_have_count(3, timeout=60_000)
+    return book
+
+
+def test_asks_outlive_the_kernel(open_fresh):
+    book = open_asks(open_fresh)
+    os.kill(int(book.ask('__import__("os").getpid()')), signal.SIGKILL)
+    book.page.get_by_role('dialog').get_by_role('button').click()  # 'has died, will restart'
+    answer_all(book.page)
+    for part in SAID: expect(book.page.locator('.sgd-ask', has_text=part)).to_be_visible()
+
+
+def test_asks_in_a_notebook_that_is_opened_again(open_fresh, lab, browser, tmp_path):
+    book = open_asks(open_fresh)
+    answer_all(book.page)
+    book.save('Exactly', 1)
+    book.save('return x - lr*slope', 1)
+    lab.api(f'kernels/{book.kernel()}', 'DELETE')
+    again = open_fresh(path=book.path)
+    outputs = again.page.locator('.jp-Cell-outputArea')
+    for part in SAID: expect(outputs.filter(has_text=part).get_by_text(part)).to_be_visible(timeout=30_000)
+    expect(again.page.get_by_text('model not found').locator('visible=true')).to_have_count(0)
+    assert axe_violations(again) == []
+    page = exported(book.path, tmp_path, browser, lab)   # no widget state, no network
+    for part in SAID: expect(page.get_by_text(part).first).to_be_visible()
+    assert page.errors == []
+    page.context.close()
+
+
+def test_asks_in_a_saved_page_with_their_state(open_fresh, lab, browser, tmp_path):
+    book = open_asks(open_fresh)
+    book.save('add a bit of the slope', 2)
+    saved = json.loads(book.path.read_text())
+    state = book.ask('__import__("json").dumps(__import__("ipywidgets").Widget.get_manager_state())')
+    saved['metadata']['widgets'] = {'application/vnd.jupyter.widget-state+json': json.loads(ast.literal_eval(state))}
+    (tmp_path/'asks.ipynb').write_text(json.dumps(saved))
+    page = exported(tmp_path/'asks.ipynb', tmp_path, browser, lab)
+    expect(page.locator('.sgd-ask')).to_have_count(3)
+    answer_all(page)
+    for part in SAID: expect(page.locator('.sgd-ask', has_text=part)).to_be_visible()
+    assert page.errors == []
+    page.context.close()
 
 
 KINDS = dict(number='curve.check_mean_error', gradients='gradients.check_whole_step', images='pixels.check_right_of_each',
              mend='broken.check_mended_loss', diagnose='broken.check_diagnosis')
 
 
-def test_one_exercise_of_each_kind(open_book):
+def test_one_exercise_of_each_kind(open_fresh):
     "Wrong, a hint, mended: for functions of numbers, of tensors, of images, a broken one, and a diagnosis."
     cells = []
     for name in KINDS.values():
         module, name = name.split('.')
         cells += [f'from sgd_course.exercises.{module} import {name} as ex\nex(next(iter(ex.mistakes.values())))',
                   'ex(ex.worked)']
-    book = open_book(*cells)
+    book = open_fresh(*cells)
     output = lambda n: book.page.locator('.jp-Notebook-cell').nth(n).locator('.jp-Cell-outputArea')
     book.command('notebook:run-all-cells')
     for n, name in enumerate(KINDS.values()):
         ex, (wrong, right) = EXERCISES[name.split('.')[1]], (output(2*n), output(2*n + 1))
         message = next(iter(ex.mistakes)).replace('`', '')
         expect(wrong).to_contain_text(f'{ex.name}: not right yet.', timeout=60_000)
-        assert message in wrong.inner_text().replace('`', '')
+        expect(wrong.locator('.sgd-ask')).to_contain_text(message)
         wrong.get_by_role('button', name=f'Hint 1 of {len(ex.hints)}').click()
-        expect(wrong.get_by_role('status')).to_contain_text(f'{ex.name}: hint 1 of {len(ex.hints)}.')
+        expect(wrong.get_by_role('log')).to_contain_text(f'{ex.name}: hint 1 of {len(ex.hints)}.')
         expect(right).to_contain_text(f'{ex.name}: correct.')
     marks = json.loads((book.path.parent/PROGRESS).read_text())
     assert len(marks) == len(KINDS) and all(m == dict(tries=2, correct=True) for m in marks.values())
     assert axe_violations(book) == []
-    (book.path.parent/PROGRESS).unlink()

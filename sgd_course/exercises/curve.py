@@ -291,7 +291,7 @@ def _steps_needed():
 
 predict_quick = Prediction(
     'quick', 'On standardised time, at a rate of 0.2: how many steps to within 1 % of the best?',
-    _steps_needed, tolerance=10,
+    _steps_needed, tolerance=10, low=0,
     why='The gentlest direction keeps about seven eighths of its way in each step. The condition '
         'number is down from 218,450 to below 8.')
 

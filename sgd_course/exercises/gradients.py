@@ -274,7 +274,7 @@ predict_twice = Prediction(
 # %% ../../nbs/solutions/03_gradients.ipynb #6d7b4426
 predict_evaluations = Prediction(
     'evaluations', 'How often must the loss be computed to measure the slopes of 785 parameters, '
-    'each with a nudge to both sides?', lambda: 2*785, tolerance=2,
+    'each with a nudge to both sides?', lambda: 2*785, tolerance=2, low=0,
     why='Twice for each parameter, while all the others are held still.')
 
 predict_distance = Prediction(

@@ -202,7 +202,7 @@ def _baseline():
 
 predict_baseline = Prediction(
     'baseline', 'Of 100 new digits, how many are closer to the average of their own kind?',
-    _baseline, tolerance=3,
+    _baseline, tolerance=3, low=0, high=100,
     why='Two average pictures are enough for that. Whatever comes later must do better.')
 
 # %% ../../nbs/solutions/01_pixels.ipynb #e045bdca

@@ -1,0 +1,112 @@
+// A prediction, or what a check found: everything that it can say, it knows itself.
+// From Python: _ask {kind, html, says (a list of HTML), ...} and _twin; both ways: _state {said,
+// guess}, the numbers of what has been said, and the number that was guessed, as text.
+
+function render({ model, el }) {
+  const ask = model.get("_ask");
+  let { said = [], guess = "" } = model.get("_state");
+  const button = (textContent, press) => {
+    const b = control("button", { type: "button", textContent });
+    b.addEventListener("click", press);
+    return b;
+  };
+  const log = make("div", { role: "log" });
+  const note = make("span", { role: "status" });
+  let shown = 0;
+  const show = () => {
+    for (; shown < said.length; shown++)
+      log.append(make("div", { innerHTML: ask.says[said[shown]].replaceAll("{guess}", guess) }));
+    update();
+  };
+  const say = (k, text = "") => {
+    [said, guess] = [[...said, k], text];
+    show();
+    model.set("_state", { said, guess });
+    try { model.save_changes(); } catch (e) { console.warn("ask: no kernel", e); }
+  };
+
+  // A prediction counts once. Enter is as good as the button.
+  const lock = press => {
+    const take = () => {
+      const k = press.choose();
+      note.textContent = k === null ? press.refusal() : "";
+      if (k !== null) say(k, press.guess?.() ?? "");
+    };
+    const form = make("div", {}, ...press.parts, button("Lock in", take), note);
+    form.addEventListener("keydown", e => {
+      if (e.key !== "Enter" || e.target.tagName !== "INPUT") return;
+      e.preventDefault();
+      take();
+    });
+    const update = () => {
+      if (!said.length) return;
+      for (const c of form.querySelectorAll("input, button")) c.disabled = true;
+      note.textContent = "Locked in: the first guess counts.";
+      press.fill();
+    };
+    return { form, update };
+  };
+  const kinds = {
+    options() {
+      const group = `sgd-${Math.random()}`;
+      const radios = ask.options.map(() => control("input", { type: "radio", name: group }));
+      const set = make("fieldset", {}, make("legend", { innerHTML: ask.html }),
+        ...radios.map((radio, k) =>
+          make("label", {}, radio, make("span", { textContent: ask.options[k] }))));
+      return lock({
+        parts: [set],
+        choose: () => { const k = radios.findIndex(r => r.checked); return k < 0 ? null : k; },
+        refusal: () => "Choose one first.",
+        fill: () => { radios[said[0]].checked = true; },
+      });
+    },
+    number() {
+      const field = control("input", { type: "text", inputMode: "decimal", autocomplete: "off" });
+      const value = () => field.value.trim() === "" ? NaN : Number(field.value);
+      const inside = v => v >= (ask.low ?? -Infinity) && v <= (ask.high ?? Infinity);
+      return lock({
+        parts: [make("div", { innerHTML: ask.html }), make("label", {}, make("span",
+                { textContent: "Your guess" }), field)],
+        choose() {
+          const v = value();
+          if (!Number.isFinite(v) || !inside(v)) return null;
+          if (v === ask.answer || v === ask.shown) return 0;
+          return Math.abs(v - ask.answer) <= ask.tolerance ? 1 : 2;
+        },
+        refusal: () => Number.isFinite(value())
+          ? `${value()} is out of range: expected a number ${ask.range}.`
+          : `${field.value.trim() || "Nothing"} is not a number.`,
+        guess: () => String(Number(value().toPrecision(6))),
+        fill: () => { field.value = guess; },
+      });
+    },
+    result() {
+      const early = ask.hints, last = early + 1;   // after the hints: solution, not yet; solution
+      let hinted = ask.hinted;
+      const hint = button("", () => { hinted = Math.min(hinted + 1, ask.hints); say(hinted - 1); });
+      const solution = button("", () =>
+        say(ask.early && !said.includes(early) ? early : last));
+      const update = () => {
+        hinted = Math.max(hinted, ...said.filter(k => k < early).map(k => k + 1));
+        hint.textContent = `Hint ${Math.min(hinted + 1, ask.hints)} of ${ask.hints}`;
+        hint.disabled = hinted >= ask.hints;
+        solution.textContent = said.includes(early) && !said.includes(last)
+          ? "Solution now" : "Solution";
+        solution.disabled = said.includes(last);
+      };
+      const buttons = make("div", { className: "sgd-row" }, ...(ask.hints ? [hint] : []), solution);
+      return { form: make("div", {}, make("div", { innerHTML: ask.html }), buttons), update };
+    },
+  };
+  live(el, model);
+  el.classList.add("sgd-ask");
+  const { form, update } = kinds[ask.kind]();
+  el.append(form, log);
+  model.on("change:_state", () => {   // from another view of it
+    ({ said = [], guess = "" } = model.get("_state"));
+    show();
+  });
+  show();
+}
+
+export default { render };
