@@ -133,8 +133,10 @@ def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
     self.loss.set_data(range(len(path)), loss)
     self.fig.alt_text = (f'Learning rate {lr:g}: the walk from {path[0]:g} on the curve, and its '
                          f'loss, from {loss[0]:.4g} to {loss[-1]:.4g} in {len(grad)} steps')
+    lost = observed_regime(self.far[:, k, s], self.bottom) in ('diverges', 'bounces for ever')
+    count = int(needed) if math.isfinite(needed) else 'never' if lost else 'over 1000'
     self.fig.words = (f'It {observed_regime(path, self.bottom)}. Steps until it is within 0.001 of '
-                      f'the bottom: {"over 1000" if math.isinf(needed) else int(needed)}.')
+                      f'the bottom: {count}.')
     self.fig.rows = [['step', 'w', 'gradient', 'lr × gradient', 'new w']]
     for i, *numbers in zip(range(5), path, grad, lr*grad, path[1:]):
         self.fig.rows.append([i] + [f'{v:.4g}' for v in numbers])
