@@ -135,6 +135,7 @@ class BasicOptim:
 
 # %% ../nbs/06_threes_and_sevens.ipynb #c92b0690
 def _check_lengths(x, y):
+    if not len(x): raise ValueError('images are empty: expected at least one.')
     if len(x) != len(y):
         raise ValueError(f'{len(x)} images and {len(y)} labels: expected as many labels as images.')
 

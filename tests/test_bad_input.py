@@ -82,7 +82,7 @@ def test_number_of_steps(call, what, n):
 
 
 @each('call, given', [(lambda: c.train(*linear(), digits(), epochs=0), 'epochs is 0'),
-                      (lambda: train_epoch(bs=0), 'bs=0'), (lambda: train_epoch(bs=-1), 'bs=-1')])
+                      (lambda: train_epoch(bs=0), 'bs is 0'), (lambda: train_epoch(bs=-1), 'bs is -1')])
 def test_none_at_all(call, given):
     fails(call, ValueError, given, 'expected')
 

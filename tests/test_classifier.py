@@ -3,6 +3,7 @@ import ast
 import inspect
 import io
 import json
+import re
 import threading
 import warnings
 from contextlib import redirect_stdout
@@ -292,3 +293,100 @@ def test_mysteries_raise_no_warning():
         warnings.simplefilter('error')
         broken.mystery(1)
         broken.diagnose(1, 'healthy')
+
+
+# --- the lessons themselves
+
+LESSONS = pytest.mark.parametrize('name', ['06_threes_and_sevens', '07_broken'])
+
+def cells_of(name, kind):
+    cells = json.loads((NBS/f'{name}.ipynb').read_text(encoding='utf-8'))['cells']
+    return [''.join(c['source']) for c in cells if c['cell_type'] == kind]
+
+
+@LESSONS
+def test_no_name_of_a_lesson_hides_what_its_functions_use(name):
+    "A variable called `whole` made every function fail that checks a whole number."
+    exported, own = set(), set()
+    for source in cells_of(name, 'code'):
+        names = exported if '#| export' in source else own
+        for node in ast.parse(source).body:
+            for n in ast.walk(node) if isinstance(node, (ast.Assign, ast.For, ast.With)) else [node]:
+                if isinstance(n, (ast.FunctionDef, ast.ClassDef)): names.add(n.name)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store): names.add(n.id)
+                if isinstance(n, (ast.Import, ast.ImportFrom)) and names is exported:
+                    names.update((a.asname or a.name).partition('.')[0] for a in n.names)
+    assert len(exported) > 20 and not exported & own
+
+
+@LESSONS
+def test_every_prediction_has_buttons_and_no_cell_is_empty(name):
+    cells = json.loads((NBS/f'{name}.ipynb').read_text(encoding='utf-8'))['cells']
+    sources = [''.join(c['source']).strip() for c in cells]
+    assert all(sources)
+    asked = [k for k, s in enumerate(sources) if '**Predict.**' in s]
+    assert len(asked) > 2 and all(re.fullmatch(r'predict_\w+', sources[k + 1]) for k in asked)
+
+
+@pytest.mark.slow
+@LESSONS
+def test_every_cell_can_be_run_again_also_after_an_interrupt(name, monkeypatch):
+    "Each cell twice, the one above it once more, and each that trains is stopped in its 30th batch first."
+    from IPython.core.interactiveshell import InteractiveShell
+    monkeypatch.setenv('MPLBACKEND', 'agg')
+    shell, left = InteractiveShell(), [None]
+    index_select = torch.Tensor.index_select
+    def interrupted(*args, **kwargs):
+        if left[0] is not None:
+            left[0] -= 1
+            if left[0] < 0: raise KeyboardInterrupt
+        return index_select(*args, **kwargs)
+    monkeypatch.setattr(torch.Tensor, 'index_select', interrupted)
+    above, stopped = '', 0
+    for source in cells_of(name, 'code'):
+        if 'NotImplementedError' in source: continue
+        left[0] = 30
+        with redirect_stdout(io.StringIO()): first = shell.run_cell(source)
+        stopped += isinstance(first.error_in_exec, KeyboardInterrupt)
+        left[0] = None
+        for again in (source, above, source):
+            with redirect_stdout(io.StringIO()): r = shell.run_cell(again)
+            assert r.success, f'{r.error_in_exec!r} in:\n{again}'
+        above = source
+    assert stopped > 3
+
+
+def test_the_column_for_cross_entropy(monkeypatch):
+    "What the table of lesson 07 says of that loss. It starts at 0.69."
+    def cross_entropy(faults, xb, yb, w, b):
+        s = linear1(xb, w, b)
+        if 'shapes broadcast' in faults: yb = yb[:, 0]
+        if 'sigmoid twice' in faults: s = s.sigmoid()
+        if 'no sigmoid' in faults: return -(yb*s.log() + (1 - yb)*(1 - s).log()).mean()
+        if 'by hand' in faults: return -(yb*s.sigmoid().log() + (1 - yb)*(1 - s.sigmoid()).log()).mean()
+        return (nn.functional.softplus(s) - s*yb).mean()
+    ours = broken.loss_with
+    monkeypatch.setattr(broken, 'FAULTS', broken.FAULTS + ('sigmoid twice', 'by hand'))
+    monkeypatch.setattr(broken, 'loss_with', cross_entropy)
+    def run(*faults, **kwargs): return broken.train_with(*faults, lr=.1, **kwargs)
+    data, g = broken._data(), torch.Generator().manual_seed(0)
+    ok = run()
+    assert abs(ok.loss[0] - .693) < .001 and ok.loss[49:].max() < .2 and ok.accuracy[-1] > .96
+    assert run('no sigmoid').loss[-1].isnan() and run('by hand', 'learning rate too high').loss[-1].isnan()
+    assert abs(run('shapes broadcast').loss[49:] - .69).max() < .07
+    mixed = data._replace(train_y=data.train_y[torch.randperm(len(data.train_y), generator=g)])
+    assert abs(run(data=mixed).loss[49:] - .69).max() < .07
+    assert 100 < run('wrong direction').loss[-49:].mean() < 1000
+    swapped = run(data=data._replace(train_y=1 - data.train_y))
+    assert swapped.loss[-49:].mean() < .1 and swapped.accuracy[-1] < .05
+    in_order = run('not shuffled')
+    assert in_order.loss.max() > 2*.69 and in_order.loss[:23].min() < .1 and 22 <= in_order.loss.argmax() < 26
+    high = run('learning rate too high')
+    assert 10 < high.loss.max() < 100 and high.loss[-49:].mean() < .5
+    uncleared = run('gradients not cleared')
+    assert uncleared.loss[49:].max() > .69 and uncleared.loss[49:].min() < .1
+    assert uncleared.length[-1] > 10*ok.length[-1]
+    assert .5 < run('sigmoid twice').loss[-49:].mean() < .6
+    monkeypatch.setattr(broken, 'loss_with', lambda f, xb, yb, w, b: ours((), xb, yb, w, b) if not f else
+                        (linear1(xb, w, b).sigmoid().sigmoid() - yb).abs().mean())
+    assert .37 < broken.train_with('sigmoid twice').loss[-49:].mean() < .42

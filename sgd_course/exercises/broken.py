@@ -335,7 +335,7 @@ predict_order_mended = Prediction(
 # %% ../../nbs/solutions/07_broken.ipynb #7b0e0001
 predict_file_order = Prediction(
     'file_order', 'In the order of the file: where is the loss high?', 'in the 7s',
-    {'nowhere, it falls as ever': 'The batches are of one kind each, and each undoes the last ones.',
+    {'nowhere, it falls as ever': 'The batches are of one kind each. The 7s undo what the 3s did.',
      'in the 7s': 'The 3s have taught it to say "3", and nearly all 7s are wrong when they come.',
      'in the 3s': 'The first few batches of 3s are enough to call everything a 3.'})
 
