@@ -336,7 +336,9 @@ def param_groups(
     return [vars(self)]
 
 @patch(as_prop=True)
-def hypers(self: SGD): return self.param_groups
+def hypers(self: SGD):
+    "`param_groups`, under fastai's name."
+    return self.param_groups
 
 @patch
 def set_hyper(
@@ -353,6 +355,7 @@ def set_hyper(
 # %% ../nbs/09_optimizers.ipynb #c9a41f05
 @patch
 def set_hypers(self: SGD, **settings):
+    "`set_hyper` for each."
     for name, value in settings.items(): self.set_hyper(name, value)
 
 @patch
