@@ -789,6 +789,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'sgd_course.layers._plane_net': ('layers.html#_plane_net', 'sgd_course/layers.py'),
                                    'sgd_course.layers._rung': ('layers.html#_rung', 'sgd_course/layers.py'),
                                    'sgd_course.layers._side_by_side': ('layers.html#_side_by_side', 'sgd_course/layers.py'),
+                                   'sgd_course.layers._train_side_by_side': ('layers.html#_train_side_by_side', 'sgd_course/layers.py'),
                                    'sgd_course.layers.bullseye': ('layers.html#bullseye', 'sgd_course/layers.py'),
                                    'sgd_course.layers.choose_rate': ('layers.html#choose_rate', 'sgd_course/layers.py'),
                                    'sgd_course.layers.cross_entropy': ('layers.html#cross_entropy', 'sgd_course/layers.py'),

@@ -59,20 +59,34 @@ def _side_by_side(nets):
             v[i, :n], c[i, 0] = second.weight.T, second.bias
     return [p.requires_grad_() for p in (w, b, v, c)]
 
-def _check_points(x, y, **numbers):
-    "Lists of whole numbers. Raises `ValueError` for an empty one, or labels that do not fit."
-    if y.shape != (len(x), 1):
-        raise ValueError(f'labels have shape {tuple(y.shape)}: expected {(len(x), 1)}, one for each '
-                         'point.')
-    check_labels(y)
-    for name, values in numbers.items():
-        least = name == 'widths'
-        if not len(values): raise ValueError(f'{name} are empty: expected at least one number.')
-        yield [whole(name, v, int(least)) for v in values]
-
 def plane_scores(x, w, b, v, c):
     "Scores (..., n, 1) of points (n, 2) by networks side by side, as in `Widths`."
     return (x @ w + b).relu() @ v + c
+
+# %% ../nbs/08_layers.ipynb #f1000005
+def _check_points(x, y, **numbers):
+    "Lists of whole numbers. Raises `ValueError` for an empty one, or labels that do not fit."
+    if y.shape != (len(x), 1):
+        raise ValueError(f'labels have shape {tuple(y.shape)}: expected {(len(x), 1)}, one for '
+                         'each point.')
+    check_labels(y)
+    for name, values in numbers.items():
+        if not len(values): raise ValueError(f'{name} are empty: expected at least one number.')
+        yield [whole(name, v, int(name == 'widths')) for v in values]
+
+# %% ../nbs/08_layers.ipynb #f1000006
+def _train_side_by_side(params, x, y, lr, at):
+    "The losses before each step, and copies of the parameters after the steps `at`."
+    opt, losses, kept = BasicOptim(params, lr), [], []
+    for step in range(max(at) + 1):
+        scores = plane_scores(x, *params)
+        wrong = torch.where(y == 1, -scores, scores)
+        losses.append(nn.functional.softplus(wrong).mean((1, 2)))  # cross-entropy
+        if step in at: kept.append([p.detach().clone() for p in params])
+        losses[-1].sum().backward()
+        opt.step()
+        opt.zero_grad()
+    return torch.stack(losses).detach(), kept
 
 # %% ../nbs/08_layers.ipynb #fceef7c2
 def sweep_widths(
@@ -91,17 +105,7 @@ def sweep_widths(
     starts = whole('starts', starts, 1)
     torch.manual_seed(seed)
     params = _side_by_side([_plane_net(n) for n in widths for _ in range(starts)])
-    opt, losses, kept = BasicOptim(params, lr), [], []
-    with training():
-        for step in range(max(at) + 1):
-            scores = plane_scores(x, *params)
-            wrong = torch.where(y == 1, -scores, scores)
-            losses.append(nn.functional.softplus(wrong).mean((1, 2)))  # cross-entropy
-            if step in at: kept.append([p.detach().clone() for p in params])
-            losses[-1].sum().backward()
-            opt.step()
-            opt.zero_grad()
-    losses = torch.stack(losses).detach()
+    with training(): losses, kept = _train_side_by_side(params, x, y, lr, at)
     best = losses[-1].reshape(-1, starts).argmin(1) + starts*torch.arange(len(widths))
     return Widths(x, y, list(widths), sorted(at), losses[:, best],
                   [torch.stack(p)[:, best] for p in zip(*kept)])
@@ -297,13 +301,11 @@ def train_quickly(
     opt = torch.optim.SGD(model.parameters(), lr, momentum=.9, nesterov=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         opt, lr, steps, pct_start=.25, cycle_momentum=False)
-    model.train()  # batch norm: use the mean and spread of the batch
-    with training(model):
-        for epoch in range(epochs):
-            for i in minibatches(len(x), bs, generator=generator):
-                xb, yb = warp(x[i], generator).to(device), y[i].to(device)
-                cross_entropy(model(xb), yb).backward()
-                opt.step()
-                opt.zero_grad()
-                schedule.step()
+    with training(model):  # batch norm: use the mean and spread of the batch
+        for i in (i for _ in range(epochs) for i in minibatches(len(x), bs, generator=generator)):
+            xb, yb = warp(x[i], generator).to(device), y[i].to(device)
+            cross_entropy(model(xb), yb).backward()
+            opt.step()
+            opt.zero_grad()
+            schedule.step()
     return model.eval()  # batch norm: use those of all batches

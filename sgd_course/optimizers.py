@@ -41,16 +41,20 @@ class SGD(BasicOptim):
             for p in self.params:
                 if p.grad is not None: p -= self.lr*self.change(p, self.state[p])
 
-    def change(self, p, state):
-        "What is multiplied by `lr`: here weight decay is a part of the gradient."
-        return self.direction(p.grad + self.shrink(p, state), state)
-
-    def shrink(self, p, state):  # fastai spares biases: it sets `do_wd` to False for them
-        return self.wd*state.get('do_wd', True)*p
-
     def direction(self, grad, state):
         "Against which direction to step, given the gradient and what is remembered."
         return grad
+
+# %% ../nbs/09_optimizers.ipynb #d1e00008
+@patch
+def change(self: SGD, p, state):
+    "What is multiplied by `lr`: `direction`, with weight decay as a part of the gradient."
+    return self.direction(p.grad + self.shrink(p, state), state)
+
+@patch
+def shrink(self: SGD, p, state):
+    "What weight decay adds. fastai spares biases: it sets `do_wd` to False for them."
+    return self.wd*state.get('do_wd', True)*p
 
 # %% ../nbs/09_optimizers.ipynb #9c11ec57
 def _check_params(params):
@@ -106,8 +110,8 @@ def walk_with(
         for _ in range(steps):
             loss = f(w)
             if getattr(loss, 'shape', None) != shape:
-                raise ValueError(f'f gave {loss!r} for weights of shape {tuple(w.shape)}: expected a '
-                                 f'tensor with one loss for each column, shape {tuple(shape)}.')
+                raise ValueError(f'f gave {loss!r} for weights of shape {tuple(w.shape)}: expected '
+                                 f'one loss for each column, a tensor of shape {tuple(shape)}.')
             loss.sum().backward()
             opt.step()
             opt.zero_grad()
@@ -230,12 +234,6 @@ def sweep_with(
     return Sweep(lrs.cpu(), *(torch.stack(s).cpu() for s in (losses, *zip(*states))))
 
 # %% ../nbs/09_optimizers.ipynb #68df5826
-def _check_ours(opt):
-    "The optimizer. Raises `TypeError` unless its rate can be set as `lr`."
-    if isinstance(opt, SGD): return opt
-    raise TypeError(f'the optimizer is a {type(opt).__module__}.{type(opt).__name__}: expected one '
-                    'of this lesson, such as SGD or Adam, whose rate is its attribute lr.')
-
 def _epoch_with(opt, w, b, data, batches, rates, loss_func):
     "A step for each batch, with its rates; the mean loss of each column."
     total = 0
@@ -252,6 +250,13 @@ def _columns(w, b, data):
     "Accuracy, weights and bias of each column."
     right = (linear1(data.valid_x, w, b) > 0) == (data.valid_y == 1)
     return right.float().mean(0), w.detach().T.clone(), b.detach()[0].clone()
+
+# %% ../nbs/09_optimizers.ipynb #d1e00009
+def _check_ours(opt):
+    "The optimizer. Raises `TypeError` unless its rate can be set as `lr`."
+    if isinstance(opt, SGD): return opt
+    raise TypeError(f'the optimizer is a {type(opt).__module__}.{type(opt).__name__}: expected one '
+                    'of this lesson, such as SGD or Adam, whose rate is its attribute lr.')
 
 # %% ../nbs/09_optimizers.ipynb #7d8ecc8b
 def decay(step, steps, lr):  # as in `constant`
@@ -282,9 +287,8 @@ def find_lr(
     device=None,           # where to move the images; `None`: nowhere. The model must be there
 ):                         # rates and smoothed losses, (n,) each
     "One batch for each rate, from low to high (L. Smith, 2015). The model is left as it was."
-    _check_ours(opt)
     steps, bs = whole('steps', steps, 1), whole('bs', bs, 1)
-    before, weights = opt.state_dict(), [p.detach().clone() for p in opt.params]
+    before, weights = _check_ours(opt).state_dict(), [p.detach().clone() for p in opt.params]
     lrs, losses, avg = [low*(high/low)**(n/steps) for n in range(steps)], [], 0
     x, y = x.to(device=device), y.to(device=device)
     batches = (i for _ in count() for i in minibatches(len(x), bs, shuffle, generator, x.device))
@@ -294,8 +298,7 @@ def find_lr(
             loss.backward()
             opt.step()
             opt.zero_grad()
-            avg = .98*avg + .02*loss.item()
-            losses.append(avg/(1 - .98**n))
+            losses.append((avg := .98*avg + .02*loss.item())/(1 - .98**n))
             if not losses[-1] <= 4*min(losses): break
     opt.load_state_dict(before)
     with torch.no_grad():
@@ -333,7 +336,9 @@ def param_groups(
     return [vars(self)]
 
 @patch(as_prop=True)
-def hypers(self: SGD): return self.param_groups
+def hypers(self: SGD):
+    "`param_groups`, under fastai's name."
+    return self.param_groups
 
 @patch
 def set_hyper(
@@ -347,11 +352,12 @@ def set_hyper(
         raise ValueError(f'{name} is {value!r}: expected one number, for the one group there is.')
     setattr(self, name, values.item())
 
+# %% ../nbs/09_optimizers.ipynb #c9a41f05
 @patch
 def set_hypers(self: SGD, **settings):
+    "`set_hyper` for each."
     for name, value in settings.items(): self.set_hyper(name, value)
 
-# %% ../nbs/09_optimizers.ipynb #c9a41f05
 @patch
 def freeze_to(self: SGD, n):
     "fastai freezes the first groups: with one group, none, or all of it, which is refused."
