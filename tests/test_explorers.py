@@ -84,7 +84,8 @@ def state():
     b, k = e._book, e._here()
     p = _picture(*_dots(b.draw, b.at(k)))
     values = [t[i] for t, i in zip(b.texts, b.split(k))]
-    return values, hashlib.sha256(p['png']).hexdigest(), [p.get('words', ''), *sum(p.get('rows', []), [])]
+    said = [p.get('words', ''), *sum(p.get('rows', []), [])]
+    return repr((values, hashlib.sha256(p['png']).hexdigest(), said))
 """
 
 
@@ -114,7 +115,7 @@ def slide(book, e):
         expect(e.locator('img')).not_to_have_class('sgd-waiting', timeout=60_000)
         at = [sliders.nth(a).get_attribute('aria-valuetext') for a in range(2)]
         words = e.locator('.sgd-words, th, td').all_text_contents()
-        book.until('state()', repr((at, shown(e), words)))
+        book.until('state()', repr(repr((at, shown(e), words))))
     same()
     for a in range(2):
         slider = sliders.nth(a)
