@@ -391,11 +391,18 @@ def another_one_with_an_error(book, e):
 
 
 def play(book, e):
-    e.get_by_role('button', name='Play lr').click()
-    expect(e.locator('strong')).to_have_text('lr = 0.25', timeout=10_000)
-    e.get_by_role('button', name='Pause lr').click()
-    stopped = int(e.get_by_role('slider').input_value())
-    for _ in range(3): showing(book, e, stopped)
+    stopped_at = """play => new Promise(done => {   // faster than we could look
+        const value = play.closest('.sgd-explore').querySelector('strong');
+        const observer = new MutationObserver(() => {
+            if (value.textContent !== 'lr = 0.25') return;
+            observer.disconnect();
+            play.click();
+            done(play.textContent);
+        });
+        observer.observe(value, { childList: true });
+        play.click(); })"""
+    assert e.get_by_role('button', name='Play lr').evaluate(stopped_at) == 'Play'
+    for _ in range(3): showing(book, e, 4)
     e.get_by_role('button', name='Play lr').click()
     expect(e.locator('strong')).to_have_text('lr = 1', timeout=30_000)
     expect(e.get_by_role('button', name='Play lr')).to_be_visible()  # it has stopped by itself
@@ -427,14 +434,14 @@ def late_answers_do_not_pull_the_slider_back(book, e):
         look(); }""")
     os.kill(pid, signal.SIGSTOP)
     try:
-        for n, key in enumerate(('End', 'ArrowLeft', 'ArrowLeft'), 1):
-            book.page.keyboard.press(key)
-            book.page.wait_for_function('n => messages >= n', arg=n)   # each by itself, and none is answered yet
+        book.page.keyboard.press('End')
+        book.page.wait_for_function('() => messages >= 1')   # sent, and not answered
+        for _ in range(2): book.page.keyboard.press('ArrowLeft')
     finally: os.kill(pid, signal.SIGCONT)
     book.until('e.lr', '0.9')
     book.ask('e.set_trait("lr", .5)')   # comes after all answers
     expect(slider).to_have_value('9')
-    assert book.page.evaluate('stops') == ['0', '19', '18', '17', '9']
+    assert book.page.evaluate('stops.filter(s => s !== "18")') == ['0', '19', '17', '9']
 
 
 def without_its_kernel(book, e):
