@@ -89,7 +89,7 @@ function render({ model, el }) {
       const update = () => {
         hinted = Math.max(hinted, ...said.filter(k => k < early).map(k => k + 1));
         hint.textContent = `Hint ${Math.min(hinted + 1, ask.hints)} of ${ask.hints}`;
-        hint.disabled = hinted >= ask.hints;
+        hint.disabled = said.includes(ask.hints - 1);
         solution.textContent = said.includes(early) && !said.includes(last)
           ? "Solution now" : "Solution";
         solution.disabled = said.includes(last);
@@ -103,7 +103,9 @@ function render({ model, el }) {
   const { form, update } = kinds[ask.kind]();
   el.append(form, log);
   model.on("change:_state", () => {   // from another view of it
-    ({ said = [], guess = "" } = model.get("_state"));
+    const other = model.get("_state");
+    if (other.said.length <= said.length) return;
+    ({ said, guess } = other);
     show();
   });
   show();

@@ -85,7 +85,8 @@ def _page_class():
     class Page(anywidget.AnyWidget):
         "What is asked, on a page."
         _esm, _css = _file('elements.js') + _file('ask.js'), _file('ask.css')
-        _ask, _state, _twin = (t().tag(sync=True) for t in (Dict, Dict, Unicode))
+        _ask, _twin = Dict().tag(sync=True), Unicode().tag(sync=True)
+        _state = Dict().tag(sync=True, echo_update=False)  # an echo would take back a click
 
         def __init__(self, asks):
             name = twin_name()
@@ -645,12 +646,15 @@ def _insist(ok, otherwise):
     if not ok: raise AssertionError(otherwise)  # no assert, which python -O leaves out
 
 @patch
-def prove(self: Exercise):
-    "Raises `AssertionError` unless the exercise answers as it should, three times over."
+def prove(
+    self: Exercise,
+    rounds=3,  # each with other fresh inputs
+):
+    "Raises `AssertionError` unless the exercise answers as it should."
     def stub(*args): raise NotImplementedError
     _insist(2 <= len(self.hints) <= 4, f'{self.key} has {len(self.hints)} hints: expected 2 to 4.')
     _insist(self.mistakes and self.why, f'{self.key} needs `mistakes` and `why`.')
-    for _ in range(3):
+    for _ in range(rounds):
         _insist(self.examine(stub).status == 'not attempted', f'{self.key}: the stub is not known.')
         result = self.examine(self.worked)
         _insist(result.status == 'correct', f'The solution is refused. {result}')

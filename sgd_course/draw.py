@@ -182,7 +182,7 @@ def explain(
     layout=None,      # as `find_layout` gives it; `None`: find it
 ) -> Answer:
     "Score of a picture, and the share of each pixel in it. Raises `ValueError` as `find_layout`."
-    x = _grey(x if hasattr(x, 'convert') else torch.as_tensor(x).reshape(28, 28))
+    x = _grey(x.reshape(28, 28) if hasattr(x, 'reshape') else x)
     layout = layout or find_layout(model, torch.stack([x]*3))
     try:  # autograd.grad leaves the gradients of the model's own weights alone
         with torch.enable_grad():

@@ -1,4 +1,5 @@
 "Drawing digits: the Python side in this process, and the widget in a real JupyterLab and a real browser."
+import ast
 import functools
 import html
 import json
@@ -13,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from browser import axe_violations, exported
-from conftest import REPO, run
 from PIL import Image
 from playwright.sync_api import expect
 from torch import nn
@@ -53,6 +53,13 @@ model = partial(linear1, w=w, b=b)
 g = torch.Generator().manual_seed(42)
 history = train(model, BasicOptim((w, b), lr=1.), as_vectors(threes_and_sevens()), 5, generator=g, progress=False)
 '''
+LOADED = '''
+import torch
+from functools import partial
+from sgd_course.classifier import linear1
+from sgd_course.draw import as_mnist, draw_digit, ink
+model = partial(linear1, **torch.load('weights.pt'))
+'''
 SHOW = '''
 sheet = draw_digit(model)
 SEEN = []
@@ -74,21 +81,19 @@ def trained():
     return values['model']
 
 
+@functools.cache
+def the_sheet(): return draw_digit(trained())   # made once, for tests that may leave anything on it
+
+
 def score_of(model, x):
     with torch.no_grad(): return model(x.reshape(1, 784)).item()
 
 
 # --- pictures
 
-def test_import_is_light():
-    code = ('import sys, sgd_course.draw; '
-            'print([m for m in ("matplotlib", "ipywidgets", "anywidget", "PIL") if m in sys.modules])')
-    assert run(sys.executable, '-c', code, cwd=REPO).stdout == '[]\n'
-
-
 @each_drawing
 def test_drawing_is_read(name):
-    sheet, x = draw_digit(trained()), as_mnist(ink(DRAWN[name]))
+    sheet, x = the_sheet(), as_mnist(ink(DRAWN[name]))
     sheet.strokes = on_paper(DRAWN[name])
     assert sheet._answer['words'].startswith(f'{digit_of(name)}, with probability ')
     assert (sheet.image - x).abs().mean() < .01
@@ -119,9 +124,9 @@ def test_pen_is_as_wide_as_theirs():
 
 
 def test_digits_of_mnist_stay_as_they_are():
-    x = digits().train_x[::10]
+    x = digits().valid_x[::4]
     full = torch.maximum(x.any(1).sum(1), x.any(2).sum(1)) == 20
-    assert (~full).sum() == 4  # which fill only 19 pixels
+    assert (~full).sum() == 3  # which fill only 19 pixels
     for k in full.nonzero()[:, 0]: assert torch.equal(as_mnist(x[k]), x[k]), k
 
 
@@ -153,6 +158,40 @@ def test_very_uneven_ink_stays_in_the_picture():
     image[0, 0], image[150:, 150:] = .01, 1
     x = as_mnist(image)
     assert x.shape == (28, 28) and x.sum() == pytest.approx(25, rel=.05)
+
+
+@pytest.mark.parametrize('make', [
+    lambda x: x.numpy(), lambda x: x.double(), lambda x: (255*x).round().to(torch.uint8), lambda x: (255*x.numpy()).round().astype('uint8'),
+    lambda x: Image.fromarray((255*x.numpy()).round().astype('uint8')), lambda x: x.numpy()[::-1].copy()[::-1],
+    lambda x: Image.fromarray((255*x.numpy()).round().astype('uint8')).convert('RGB'), lambda x: x.tolist()])
+def test_pictures_of_any_kind(make):
+    x = digits().valid_x[3]
+    assert torch.allclose(as_mnist(make(x)), x, atol=1e-6)
+    if isinstance(make(x), (np.ndarray, torch.Tensor)) and make(x).dtype in (np.float32, torch.float64):
+        assert explain(trained(), make(x)).score == pytest.approx(score_of(trained(), x), abs=1e-3)
+
+
+def test_a_bitmap_is_a_picture():
+    black_and_white = digits().valid_x[3] > .5
+    for made in black_and_white, black_and_white.numpy(), black_and_white.to(torch.uint8), Image.fromarray(black_and_white.numpy()):
+        assert torch.equal(as_mnist(made), as_mnist(black_and_white.float()))
+
+
+@pytest.mark.parametrize('image, words', [
+    ('three.png', "image is 'three.png': expected a picture"), (None, 'image is None: expected a picture'),
+    (np.zeros((28, 28, 3)), "shape .28, 28, 3. .* Make it grey first"), (np.array([['a']]), 'expected a picture'),
+    (torch.ones(4, 4)*255, r'numbers from 255 to 255: expected ink from 0 \(none\) to 1'),
+    (torch.ones(4, 4, dtype=torch.complex64), 'complex64: expected a picture'), (torch.zeros(3), 'shape .3,.'),
+    (Image.new('L', (28, 28)), 'no ink')])
+def test_what_is_no_picture(image, words):
+    with pytest.raises(ValueError, match=words): as_mnist(image)
+
+
+def test_a_picture_dark_on_light():
+    x = 1 - digits().valid_x[3]
+    for image in x, Image.fromarray((255*x.numpy()).astype('uint8')):
+        with pytest.raises(ValueError, match='dark on light.*1 - image'): as_mnist(image)
+    assert as_mnist(torch.ones(9, 9)).sum() == 400, 'all ink is ink'
 
 
 # --- models
@@ -231,7 +270,8 @@ def test_bad_data():
 # --- the widget in Python
 
 def test_traits():
-    sheet, seen = draw_digit(trained()), []
+    sheet, seen = the_sheet(), []
+    sheet.sample = 0
     sheet.observe(lambda c: seen.append(c['name']), ['image', 'score', 'probability'])
     first = (sheet.sample, sheet.score, sheet.image)
     assert first[0] == 0 and first[1] > 0 and first[2].shape == (28, 28)
@@ -274,7 +314,7 @@ def test_model_that_fails_later():
 
 
 def test_samples_are_from_sure_to_wrong():
-    d, sheet = digits(), draw_digit(trained())
+    d, sheet = digits(), the_sheet()
     scores = trained()(d.valid_x.flatten(1)).detach()[:, 0]
     for row, label, sign in ((range(5), 1, 1), (range(5, 10), 0, -1)):
         numbers = [sheet._reader.samples[k][0] for k in row]
@@ -289,13 +329,14 @@ def test_samples_are_from_sure_to_wrong():
 
 
 def test_twin():
-    data, _ = draw_digit(trained())._repr_mimebundle_()
+    data, _ = the_sheet()._repr_mimebundle_()
     assert sorted(data) == ['text/html', 'text/plain']
     twin = data['text/html']
     assert twin.count('<figure') == 4 and twin.count('Wrong: it is a ') == 2
     alts = [html.unescape(a) for a in re.findall('<img alt="([^"]+)"', twin)]
     assert len(alts) == 8 and alts[0].startswith('a 3, number ') and 'most for a 3 (blue) at the ' in alts[1]
-    assert data == draw_digit(trained())._repr_mimebundle_()[0], 'the same each time'
+    the_sheet().sample = None
+    assert data['text/html'] == the_sheet()._repr_mimebundle_()[0]['text/html'], 'the same each time'
 
 
 def test_model_without_gradient():
@@ -339,9 +380,13 @@ class Sheet:
 
     def ask(self, expression): return self.book.ask(expression)
 
+    def until_strokes(self, strokes):
+        "Wait until the kernel has so many strokes of so many points."
+        self.book.until('[len(s) for s in sheet.strokes]', str([len(s) for s in strokes]))
+
     def agrees(self, name, sheet='sheet', model='model'):
         "Wait until the kernel has every point; what the page shows must be what Python says."
-        end = time.time() + 10
+        end = time.time() + 30
         while (points := sum(map(len, DRAWN[name]))) > int(self.ask(f'sum(map(len, {sheet}.strokes))')):
             assert time.time() < end, points
         strokes = json.loads(self.ask(f'{sheet}.strokes'))
@@ -357,17 +402,21 @@ class Sheet:
         assert spoke.get_attribute('src') == self.ask(f'{sheet}._answer["spoke"]').strip("'")
 
 
-def open_sheet(open_book, *cells):
-    book = open_book(TRAINED, SHOW, *cells)
+def open_sheet(open_book, lab, *cells):
+    torch.save({k: v.detach() for k, v in trained().keywords.items()}, lab.root/'nb'/'weights.pt')
+    book = open_book(LOADED, SHOW, *cells)
     book.command('notebook:run-all-cells')
     sheet = Sheet(book)
     expect(sheet.words).to_contain_text('with probability', timeout=60_000)
-    book.page.wait_for_timeout(500)
     return sheet
 
 
-def test_mouse_touch_and_pen(open_book):
-    sheet = open_sheet(open_book)
+def test_a_sheet_in_jupyterlab(open_book, lab):
+    sheet = open_sheet(open_book, lab)
+    for part in undo_and_clear, mouse_touch_and_pen, a_pen_that_rests, choose_by_keyboard_alone, ten_messages_a_second: part(sheet)
+
+
+def mouse_touch_and_pen(sheet):
     for k, name in enumerate(DRAWN):
         sheet.clear.click()
         expect(sheet.words).to_have_text('Draw a 3 or a 7, or choose one below.')
@@ -376,8 +425,36 @@ def test_mouse_touch_and_pen(open_book):
     expect(sheet.canvas).to_have_attribute('aria-label', 'Your drawing, strokes: 1')
 
 
-def test_undo_and_clear(open_book):
-    sheet = open_sheet(open_book)
+def a_pen_that_rests(sheet):
+    "No answer comes to what is not new, and none must be waited for."
+    busy = lambda: sheet.el.get_by_text('Python is busy')
+    for what in 'the pen rests', 'Clear on empty paper':
+        sheet.clear.click()
+        x, y = sheet.places([(80, 80)])[0]
+        if what == 'the pen rests':
+            sheet.draw(DRAWN['plain 7'])
+            sheet.agrees('plain 7')
+            x, y = sheet.places(DRAWN['plain 7'][0])[-1]
+            stroke = DRAWN['plain 7'] + [[DRAWN['plain 7'][0][-1]]]
+            sheet.page.mouse.move(x, y)
+            sheet.page.mouse.down()
+            sheet.until_strokes(stroke)
+            for _ in range(3): sheet.page.mouse.move(x, y)
+        else:
+            sheet.until_strokes([])
+            sheet.clear.click()
+        sheet.page.evaluate('new Promise(r => setTimeout(r, 2300))')  # longer than its patience
+        if what == 'the pen rests':
+            expect(sheet.words).to_contain_text('7, with probability')
+            sheet.page.mouse.up()
+        else:
+            sheet.draw([[(50, 50)]])
+            expect(sheet.words).to_contain_text('with probability')
+        expect(busy()).to_have_count(0)
+    while sheet.ask('sheet.strokes') != '[]': sheet.clear.click()
+
+
+def undo_and_clear(sheet):
     name, strokes = '7 with a bar', DRAWN['7 with a bar']
     blank = sheet.canvas.evaluate('c => c.toDataURL()')
     sheet.draw(strokes[:1])
@@ -389,8 +466,7 @@ def test_undo_and_clear(open_book):
     for button, picture, left in [(sheet.undo, one, 1), (sheet.undo, blank, 0), (sheet.undo, blank, 0)]:
         button.click()
         assert sheet.canvas.evaluate('c => c.toDataURL()') == picture
-    sheet.page.wait_for_timeout(400)
-    assert sheet.ask('sheet.strokes') == '[]'
+    sheet.until_strokes([])
     sheet.draw(strokes)
     for press, picture in [('Clear', blank), ('Undo', two)]:   # by keyboard, and Undo brings back what Clear took
         sheet.el.get_by_role('button', name=press).focus()
@@ -399,8 +475,8 @@ def test_undo_and_clear(open_book):
     sheet.agrees(name)
 
 
-def test_choose_by_keyboard_alone(open_book):
-    sheet = open_sheet(open_book)
+def choose_by_keyboard_alone(sheet):
+    sheet.el.get_by_role('radio').first.check()
     messages = json.loads(sheet.ask('__import__("json").dumps(sheet._samples)').strip("'").replace("\\'", "'"))
     sheet.undo.focus()
     for _ in range(2): sheet.page.keyboard.press('Tab')   # over Clear to the group
@@ -414,7 +490,7 @@ def test_choose_by_keyboard_alone(open_book):
         expect(sheet.el.get_by_role('img', name=m['seen_alt'])).to_have_attribute('src', m['seen'])
         expect(sheet.el.get_by_role('img', name=m['spoke_alt'])).to_have_attribute('src', m['spoke'])
         assert sheet.el.locator('th, td').all_inner_texts() == sum(m['rows'], [])
-        end = time.time() + 5
+        end = time.time() + 30
         while sheet.ask('sheet.sample') != str(k): assert time.time() < end
     assert axe_violations(sheet) == []
     sheet.draw(DRAWN['round 3'])
@@ -423,9 +499,8 @@ def test_choose_by_keyboard_alone(open_book):
     assert axe_violations(sheet) == []
 
 
-def test_ten_messages_a_second_and_the_last(open_book):
-    sheet = open_sheet(open_book)
-    began = time.time()
+def ten_messages_a_second(sheet):
+    before, began = int(sheet.ask('len(SEEN)')), time.time()
     for _ in range(3):
         sheet.page.mouse.move(*sheet.places([(20, 20)])[0])
         sheet.page.mouse.down()
@@ -435,13 +510,13 @@ def test_ten_messages_a_second_and_the_last(open_book):
         sheet.page.mouse.up()
     sheet.draw([[(90, 90), (95, 95)]])
     took = time.time() - began
-    end = time.time() + 5
+    end = time.time() + 30
     while json.loads(sheet.ask('sheet.strokes'))[-1] != [[.9, .9], [.95, .95]]: assert time.time() < end
-    assert 5 < int(sheet.ask('len(SEEN)')) <= 10*took + 2
+    assert 5 < int(sheet.ask('len(SEEN)')) - before <= 10*took + 2
 
 
-def test_set_from_python_and_two_sheets(open_book):
-    sheet = open_sheet(open_book, 'other = draw_digit(lambda xb: model(xb).detach())\nother', 'sheet')
+def test_set_from_python_and_two_sheets(open_book, lab):
+    sheet = open_sheet(open_book, lab, 'other = draw_digit(lambda xb: model(xb).detach())\nother', 'sheet')
     other, again = Sheet(sheet.book, 1), Sheet(sheet.book, 2)
     expect(again.words).to_contain_text('with probability')
     expect(other.el).to_contain_text('This model has no gradient')
@@ -460,8 +535,8 @@ def test_set_from_python_and_two_sheets(open_book):
     expect(sheet.words).to_contain_text('The model fails: ')
 
 
-def test_killed_kernel(open_book):
-    sheet = open_sheet(open_book)
+def test_killed_kernel(open_book, lab):
+    sheet = open_sheet(open_book, lab)
     messages = [sheet.ask(f'sheet._samples[{k}]["words"]').strip("'") for k in (4, 5)]
     os.kill(int(sheet.ask('__import__("os").getpid()')), signal.SIGKILL)
     sheet.page.get_by_role('dialog').get_by_role('button').click()  # 'has died, will restart'
@@ -476,32 +551,36 @@ def test_killed_kernel(open_book):
 
 
 def test_saved_notebook(open_book, lab, browser, tmp_path):
-    sheet = open_sheet(open_book)
+    sheet = open_sheet(open_book, lab)
+    words = [sheet.ask(f'sheet._samples[{k}]["words"]').strip("'") for k in range(10)]
     sheet.draw(DRAWN['plain 7'])
     sheet.agrees('plain 7')
-    words = [sheet.ask(f'sheet._samples[{k}]["words"]').strip("'") for k in range(10)]
-    sheet.book.command('docmanager:save')
-    sheet.page.wait_for_timeout(2000)
+    sheet.book.save('<figure', 4)
+    state = ast.literal_eval(sheet.ask('__import__("json").dumps(__import__("ipywidgets").Widget.get_manager_state())'))
     saved = json.loads(sheet.book.path.read_text())
-    assert ''.join(saved['cells'][1]['outputs'][0]['data']['text/html']).count('<figure') == 4
+    saved['metadata']['widgets'] = {'application/vnd.jupyter.widget-state+json': json.loads(state)}
     (tmp_path/'live.ipynb').write_text(json.dumps(saved))
-    del saved['metadata']['widgets']
-    for path in (tmp_path/'still.ipynb', lab.root/'nb'/'still_sheet.ipynb'): path.write_text(json.dumps(saved))
 
     page = exported(tmp_path/'live.ipynb', tmp_path, browser, lab)
     live = page.locator('.sgd-draw')
-    expect(live.locator('strong')).to_contain_text('7, with probability')
     for k in (0, 9):
         live.get_by_role('radio').nth(k).check()
         expect(live.locator('strong')).to_have_text(words[k])
+    expect(page.locator('.sgd-twin')).to_be_hidden()
     live.locator('canvas').click()
-    expect(live).to_contain_text('Python is busy, or was stopped', timeout=10_000)
-    assert page.errors == []
-    page.context.close()
-    page = exported(tmp_path/'still.ipynb', tmp_path, browser, lab)
-    expect(page.get_by_role('figure')).to_have_count(4)
+    expect(live).to_contain_text('there is none behind this page. Open the notebook in Jupyter to draw')
+    assert 'run this cell' not in live.inner_text()
+    live.get_by_role('radio').nth(9).check()
+    expect(live).not_to_contain_text('behind this page')
     assert page.errors == []
     page.context.close()
 
-    again = open_book(path=lab.root/'nb'/'still_sheet.ipynb')   # in JupyterLab, before it is run
-    expect(again.page.get_by_text('Wrong: it is a 3')).to_be_visible(timeout=20_000)
+    page = exported(sheet.book.path, tmp_path, browser, lab)   # as JupyterLab saves it, without the widget's state
+    expect(page.locator('figure:visible')).to_have_count(4)
+    assert page.errors == []
+    page.context.close()
+
+    lab.api(f'kernels/{sheet.book.kernel()}', 'DELETE')
+    again = open_book(path=sheet.book.path)   # in JupyterLab, before it is run
+    expect(again.page.get_by_text('Wrong: it is a 3')).to_be_visible(timeout=30_000)
+    expect(again.page.get_by_text('model not found').locator('visible=true')).to_have_count(0)
