@@ -20,7 +20,7 @@ from ..gradients import gradient
 # %% ../../nbs/solutions/04_learning_rate.ipynb #7e970745
 def bowl(*cs):
     "A bowl with these curvatures along its axes, one for each weight."
-    def f(w): return sum(c*w[i]**2 for i, c in enumerate(cs))/2
+    def f(w): return (w.new_tensor(cs)*w**2).sum()/2
     f.__doc__ = f'({" + ".join(f"{c:g}*w[{i}]**2" for i, c in enumerate(cs))})/2'
     return f
 
@@ -229,7 +229,7 @@ def _one_try(f, start, g):
     return f, start, around(2/curvature(f, start).max().item(), whole(2, 3, g))
 
 def _any_try(g):
-    if whole(0, 1, g): return _one_try(parabola(uniform(g, .5, 1.5), 1, 2), number(3, 5, g), g)
+    if whole(0, 1, g): return _one_try(parabola(uniform(g, .5, 1.5), 9, 2), number(3, 5, g), g)
     return _one_try(bowl(1, uniform(g, 4, 9)), point(uniform(g, 1, 2), .05), g)
 
 def _largest_after(steps):
@@ -269,7 +269,6 @@ check_largest_rate = Exercise(
            (bowl(1, 10), point(-1.5, 2e-4), [.05, .1, .15, .19, .25, .3]),
            (quartic, point(-1.5)[0], [.05, .1, .2, .24, .4]),
            (quartic, point(-.5)[0], [.5, 1.5, 1.9, 2.1, 3.]),
-           (parabola(1, 5, 2), point(4.)[0], [.1, .3, .95, 1.1]),
            (two_valleys, point(.1)[0], [.1, .2, .3, 1., 12.])],
     random=_any_try,
     why='It needs no curvature, only walks. On `x**4` you see that the limit may depend on where '
