@@ -313,27 +313,32 @@ def _in_parts(answer, x, y, w, b, lr, parts):
     return loss
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #6a07513d
-def _big_step(x, y, w, b, lr, parts, share=None, every=False, last=False, clear=True, move='wb',
-              give=sum):
+def _big_step(x, y, w, b, lr, parts, share=None, every=False, last=False, clear='wb', move='wb'):
     "`big_step` with a switch for each mistake."
-    opt, losses = BasicOptim([p for name, p in zip('wb', (w, b)) if name in move] or [b], lr), []
-    for i in parts:
+    losses = []
+    for n, i in enumerate(parts, 1):
         if last: w.grad = b.grad = None
         losses.append(mnist_loss(linear1(x[i], w, b), y[i])*(share or len(i)/len(x)))
         losses[-1].backward()
-        if every: opt.step(), opt.zero_grad()
-    if move: opt.step()
-    if clear: w.grad = b.grad = None
-    return give(losses)
+        if not every and n < len(parts): continue
+        with torch.no_grad():
+            for name, p in zip('wb', (w, b)):
+                if name in move: p -= lr*p.grad
+                if name in clear: p.grad = None
+    return sum(losses)
 
 def _big_steps(**switches): return lambda *args: _big_step(*args, **switches)
 
 def _all_at_once(x, y, w, b, lr, parts): return _big_step(x, y, w, b, lr, [torch.arange(len(x))])
 
-def _mean_of_parts(x, y, w, b, lr, parts):
-    with torch.no_grad(): losses = [mnist_loss(linear1(x[i], w, b), y[i]) for i in parts]
-    _big_step(x, y, w, b, lr, parts)
-    return sum(losses)/len(losses)
+def _tells(give, late=False):
+    "`big_step` that makes another number of the parts' losses, or of those after the step."
+    def answer(x, y, w, b, lr, parts):
+        if late: _big_step(x, y, w, b, lr, parts)
+        with torch.no_grad(): losses = [mnist_loss(linear1(x[i], w, b), y[i]) for i in parts]
+        if not late: _big_step(x, y, w, b, lr, parts)
+        return give(losses, parts)
+    return answer
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #5a1c07e9
 check_big_step = Exercise(
@@ -357,14 +362,23 @@ check_big_step = Exercise(
         'You clear between the parts. Only the last one is left for the step.':
             _big_steps(last=True),
         'Clear the gradients after the step, or they are still there in the next one.':
-            _big_steps(clear=False),
+            _big_steps(clear=''),
+        'The gradient of the bias is not cleared: it is still there in the next step.':
+            _big_steps(clear='w'),
+        'The weights go uphill. Subtract the gradient.':
+            lambda x, y, w, b, lr, parts: _big_step(x, y, w, b, -lr, parts),
         'Nothing has moved: `w = w - ...` makes a new tensor, `w -= ...` changes the one there is.':
             _big_steps(move=''),
         'The bias does not move. It is a parameter like the weights.': _big_steps(move='w'),
         'The step is right, the loss is not: a part with more images must count more in it, too.':
-            _mean_of_parts,
+            _tells(lambda losses, parts: sum(losses)/len(losses)),
+        'The step is right, the loss is a sum of means. Give the mean of all images.':
+            _tells(lambda losses, parts: sum(losses)),
         'The step is right, the loss is that of the last part. Give the loss of all images.':
-            lambda *args: _big_step(*args, give=lambda ls: ls[-1]*len(args[0])/len(args[-1][-1])),
+            _tells(lambda losses, parts: losses[-1]),
+        'The step is right, the loss is that from after it. Give the loss from before.': _tells(
+            lambda losses, parts: sum(v*len(i) for v, i in zip(losses, parts))/sum(map(len, parts)),
+            late=True),
         **_without_gradient})
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #bc6ccacc
