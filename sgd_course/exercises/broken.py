@@ -276,7 +276,8 @@ class _Diagnosis(Exercise):
         for text, found in (('Nothing speaks against', right), ('Something speaks against', wrong)):
             if found: parts.append(f'{text} {", ".join(map(str, found))}.')
         k = min(wrong or set(range(8)) - set(named))
-        return Result(self, 'wrong', ' '.join(parts), input=f'k = {k}', gave=said[k], expected=_RIGHT)
+        rows = dict(input=f'k = {k}', gave=said[k], expected=_RIGHT)
+        return Result(self, 'wrong', ' '.join(parts), **rows)
 
 def _mixed_up(one, other): return lambda k: {one: other, other: one}.get(diagnosis(k), diagnosis(k))
 

@@ -8,6 +8,7 @@ __all__ = ['check_missed', 'check_loss_slopes', 'check_one_epoch', 'check_stop_a
            'by_hand', 'missed', 'loss_slopes', 'one_epoch', 'stop_at', 'big_step']
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #32996b8c
+from collections import Counter
 from copy import deepcopy
 
 import torch
@@ -33,16 +34,18 @@ def any_training(g):
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #5a1c07e3
 class Watch(TorchFunctionMode):
-    "Notes each function of PyTorch that is called within it."
+    "Counts which functions of PyTorch are called within it."
     def __init__(self):
         super().__init__()
-        self.calls = []  # name, arguments, keyword arguments
+        self.calls = Counter()
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        self.calls.append((getattr(func, '__name__', ''), args, kwargs or {}))
-        return func(*args, **(kwargs or {}))
+        name, kwargs = getattr(func, '__name__', ''), kwargs or {}
+        if name in ('clamp', 'clip') and (len(args) > 2 or 'max' in kwargs): name = 'clamp_max'
+        self.calls[name] += 1
+        return func(*args, **kwargs)
 
-    def count(self, *names): return sum(name in names for name, *_ in self.calls)
+    def count(self, *names): return sum(self.calls[n] for n in names)
 
 def by_hand(answer, scores, yb):
     "What an answer gives. Raises `RuntimeError` if it leaves the work to PyTorch."
@@ -226,8 +229,6 @@ check_one_epoch = Exercise(
             _epochs(clear='', end=True),
         'The gradient of the bias is not cleared: it adds up from batch to batch.':
             _epochs(clear='w'),
-        'The gradient of the weights is not cleared: it adds up from batch to batch.':
-            _epochs(clear='b'),
         'The weights go uphill. Subtract the gradient.':
             lambda x, y, w, b, lr, batches: _epoch(x, y, w, b, -lr, batches),
         'Each of your steps looks at all images. Take those of the batch, `x[i]` and `y[i]`.':
@@ -313,27 +314,32 @@ def _in_parts(answer, x, y, w, b, lr, parts):
     return loss
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #6a07513d
-def _big_step(x, y, w, b, lr, parts, share=None, every=False, last=False, clear=True, move='wb',
-              give=sum):
+def _big_step(x, y, w, b, lr, parts, share=None, every=False, last=False, clear='wb', move='wb'):
     "`big_step` with a switch for each mistake."
-    opt, losses = BasicOptim([p for name, p in zip('wb', (w, b)) if name in move] or [b], lr), []
-    for i in parts:
+    losses = []
+    for n, i in enumerate(parts, 1):
         if last: w.grad = b.grad = None
         losses.append(mnist_loss(linear1(x[i], w, b), y[i])*(share or len(i)/len(x)))
         losses[-1].backward()
-        if every: opt.step(), opt.zero_grad()
-    if move: opt.step()
-    if clear: w.grad = b.grad = None
-    return give(losses)
+        if not every and n < len(parts): continue
+        with torch.no_grad():
+            for name, p in zip('wb', (w, b)):
+                if name in move: p -= lr*p.grad
+                if name in clear: p.grad = None
+    return sum(losses)
 
 def _big_steps(**switches): return lambda *args: _big_step(*args, **switches)
 
 def _all_at_once(x, y, w, b, lr, parts): return _big_step(x, y, w, b, lr, [torch.arange(len(x))])
 
-def _mean_of_parts(x, y, w, b, lr, parts):
-    with torch.no_grad(): losses = [mnist_loss(linear1(x[i], w, b), y[i]) for i in parts]
-    _big_step(x, y, w, b, lr, parts)
-    return sum(losses)/len(losses)
+def _tells(give, late=False):
+    "`big_step` that makes another number of the parts' losses, or of those after the step."
+    def answer(x, y, w, b, lr, parts):
+        if late: _big_step(x, y, w, b, lr, parts)
+        with torch.no_grad(): losses = [mnist_loss(linear1(x[i], w, b), y[i]) for i in parts]
+        if not late: _big_step(x, y, w, b, lr, parts)
+        return give(losses, parts)
+    return answer
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #5a1c07e9
 check_big_step = Exercise(
@@ -357,14 +363,23 @@ check_big_step = Exercise(
         'You clear between the parts. Only the last one is left for the step.':
             _big_steps(last=True),
         'Clear the gradients after the step, or they are still there in the next one.':
-            _big_steps(clear=False),
+            _big_steps(clear=''),
+        'The gradient of the bias is not cleared: it is still there in the next step.':
+            _big_steps(clear='w'),
+        'The weights go uphill. Subtract the gradient.':
+            lambda x, y, w, b, lr, parts: _big_step(x, y, w, b, -lr, parts),
         'Nothing has moved: `w = w - ...` makes a new tensor, `w -= ...` changes the one there is.':
             _big_steps(move=''),
         'The bias does not move. It is a parameter like the weights.': _big_steps(move='w'),
         'The step is right, the loss is not: a part with more images must count more in it, too.':
-            _mean_of_parts,
+            _tells(lambda losses, parts: sum(losses)/len(losses)),
+        'The step is right, the loss is a sum of means. Give the mean of all images.':
+            _tells(lambda losses, parts: sum(losses)),
         'The step is right, the loss is that of the last part. Give the loss of all images.':
-            lambda *args: _big_step(*args, give=lambda ls: ls[-1]*len(args[0])/len(args[-1][-1])),
+            _tells(lambda losses, parts: losses[-1]),
+        'The step is right, the loss is that from after it. Give the loss from before.': _tells(
+            lambda losses, parts: sum(v*len(i) for v, i in zip(losses, parts))/sum(map(len, parts)),
+            late=True),
         **_without_gradient})
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #bc6ccacc
