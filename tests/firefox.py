@@ -43,10 +43,21 @@ class Firefox:
         assert r['type'] == 'success', r
         return json.loads(r['result']['value'])
 
-    def press(self, key):
-        "Press a key of the keyboard, by its number in WebDriver's list."
-        keys = [dict(type=t, value=key) for t in ('keyDown', 'keyUp')]
-        self.ask('input.performActions', context=self.page, actions=[dict(type='key', id='keyboard', actions=keys)])
+    def act(self, kind, *actions, **more):
+        "What a user does with the keyboard or the mouse."
+        device = dict(type=kind, id=kind, actions=actions, **more)
+        self.ask('input.performActions', context=self.page, actions=[device])
+
+    def press(self, *keys):
+        "Press keys at once, each a letter or its number in WebDriver's list."
+        down, up = ([dict(type=t, value=k) for k in keys] for t in ('keyDown', 'keyUp'))
+        self.act('key', *down, *up[::-1])
+
+    def click(self, selector):
+        x, y = self.evaluate(f"""() => {{ const r = document.querySelector('{selector}').getBoundingClientRect();
+            return [Math.round(r.x + r.width/2), Math.round(r.y + r.height/2)]; }}""")
+        button = [dict(type=t, button=0) for t in ('pointerDown', 'pointerUp')]
+        self.act('pointer', dict(type='pointerMove', x=x, y=y), *button)
 
     def until(self, true, seconds=90):
         "Wait until a function gives something, and give that."
