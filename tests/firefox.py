@@ -10,9 +10,11 @@ import websocket  # the client that Jupyter's server brings
 class Firefox:
     "Headless, with a profile of its own in `folder`."
     def __init__(self, program, folder, env):
-        (folder/'user.js').write_text(''.join(f'user_pref("{k}", false);\n' for k in (
-            'app.update.enabled', 'network.captive-portal-service.enabled', 'network.connectivity-service.enabled',
-            'extensions.update.enabled', 'datareporting.policy.dataSubmissionEnabled')))
+        settings = dict.fromkeys(['app.update.enabled', 'network.captive-portal-service.enabled',
+                                  'network.connectivity-service.enabled', 'extensions.update.enabled',
+                                  'datareporting.policy.dataSubmissionEnabled'], 'false')
+        settings['focusmanager.testmode'] = 'true'  # a window that nobody sees has the focus nevertheless
+        (folder/'user.js').write_text(''.join(f'user_pref("{k}", {v});\n' for k, v in settings.items()))
         self.log, self.n = folder/'log', 0
         with self.log.open('w') as log:
             self.process = subprocess.Popen([program, '--headless', '--no-remote', '--profile', folder,

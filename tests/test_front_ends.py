@@ -114,7 +114,8 @@ def firefox(tmp_path):
 def test_explorer_in_firefox(firefox, lab):
     path = notebook(lab.root/'nb'/'firefox.ipynb', EXPLORER)
     firefox.go(f'http://127.0.0.1:{lab.port}/doc/tree/{path.name}?token={lab.token}&reset')
-    firefox.until(lambda: firefox.evaluate(f"() => !!document.querySelector('{IDLE}')"))
+    firefox.until(lambda: firefox.evaluate(
+        f"() => !!document.querySelector('{IDLE}') && !document.querySelector('.jp-Spinner')"))
     firefox.click(CELL)
     firefox.press(CONTROL, ENTER)
     slides(firefox.until, firefox.evaluate, lambda: firefox.press(RIGHT))
