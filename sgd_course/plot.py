@@ -169,7 +169,7 @@ def plot_function(
         raise ValueError(f'f gave shape {tuple(y.shape)} for x of shape {tuple(x.shape)}: '
                          'expected one value for each x, such as lambda x: x**2.')
     tx, ty = tx or 'x', ty or 'f(x)'
-    ax = _axes(ax, figsize, alt or f'{title or "A curve"}: {ty} for {tx} from {min} to {max}')
+    ax = _axes(ax, figsize, alt or f'{title or "A curve"}: {ty} for {tx} from {min:g} to {max:g}')
     ax.plot(x.numpy(), y.numpy(), color=BLUE)
     ax.set(xlabel=tx, ylabel=ty, title=title)
     return ax

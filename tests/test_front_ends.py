@@ -37,7 +37,7 @@ FOLLOW = """async ([term, closed]) => {
     const link = [...document.querySelectorAll('.jp-Notebook a')].find(a => a.textContent === term);
     link.click();
     const there = () => {
-        const head = [...(viewer()?.querySelectorAll('h3') ?? [])].find(h => h.firstChild.textContent === term);
+        const head = [...(viewer()?.querySelectorAll('h3') ?? [])].find(h => h.textContent.replace('¶', '') === term);
         const s = head && scroller();
         if (!s) return false;
         const below = head.getBoundingClientRect().top - s.getBoundingClientRect().top;
@@ -76,7 +76,8 @@ PICTURE = '''() => {
     return c.toDataURL();
 }'''
 FOCUS = '() => document.querySelector(".sgd-explore input[type=range]").focus()'
-RIGHT = '\uE014'
+CONTROL, ENTER, RIGHT = '\uE009\uE007\uE014'  # WebDriver's numbers of these keys
+IDLE, CELL = '.jp-Notebook-ExecutionIndicator[data-status=idle]', '.jp-Notebook .jp-Cell'
 ERROR = re.compile('Error displaying|not found|Traceback|nothing|failed|[A-Z][a-z]+Error')
 
 
@@ -108,12 +109,15 @@ def firefox(tmp_path):
     firefox.stop()
 
 
+@pytest.mark.browser
+@pytest.mark.process
 def test_explorer_in_firefox(firefox, lab):
     path = notebook(lab.root/'nb'/'firefox.ipynb', EXPLORER)
     firefox.go(f'http://127.0.0.1:{lab.port}/doc/tree/{path.name}?token={lab.token}&reset')
     firefox.until(lambda: firefox.evaluate(
-        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"))
-    firefox.evaluate("() => void jupyterapp.commands.execute('notebook:run-all-cells')")
+        f"() => !!document.querySelector('{IDLE}') && !document.querySelector('.jp-Spinner')"))
+    firefox.click(CELL)
+    firefox.press(CONTROL, ENTER)
     slides(firefox.until, firefox.evaluate, lambda: firefox.press(RIGHT))
 
 
@@ -123,8 +127,8 @@ def test_explorer_in_notebook_7(browser, lab):
     path = notebook(lab.root/'nb'/'seven.ipynb', EXPLORER)
     page = browser.new_page(viewport=dict(width=1100, height=1000))
     page.goto(f'http://127.0.0.1:{lab.port}/notebooks/{path.name}?token={lab.token}')
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status=idle]').wait_for(timeout=90_000)
-    page.locator('.jp-Notebook .jp-Cell').click()
+    page.locator(IDLE).wait_for(timeout=90_000)
+    page.locator(CELL).click()
     page.keyboard.press('Control+Enter')
     def until(true):
         for _ in range(900):
