@@ -23,6 +23,7 @@ def as_tensor(
     if a.dtype.kind not in 'biuf': raise TypeError(f'{v!r} holds {a.dtype}: expected numbers.')
     return torch.from_numpy(a)
 
+# %% ../nbs/03_gradients.ipynb #d5ce0324
 def check_point(
     x,               # where to compute a gradient: a tensor, an array or a number
 ) -> torch.Tensor:   # a copy without history; 64-bit of a number

@@ -247,20 +247,24 @@ def test_numbers_of_numpy_and_torch(one, n):
     few = c.fit(c.quadratic, t, t, torch.zeros(3), one(.125), n)
     assert torch.equal(few.losses, fit(.125, 3).losses)
     assert torch.equal(c.roller_coaster(n)[1], c.roller_coaster(3)[1])
-    assert c.plot_descent(parabola, one(-1.5), one(.25), n)[1].get_title() == 'The loss ends at 0.0352'
+    losses = c.plot_descent(parabola, one(-1.5), one(.25), n)[1]
+    assert losses.get_title() == 'The loss ends at 0.0352'
 
 
-@each('rates', [np.arange(1, 4)/8, np.array([.375, .25, .125])[::-1], [tensor(v/8) for v in (1, 2, 3)],
+@each('rates', [np.arange(1, 4)/8, np.array([.375, .25, .125])[::-1],
+                [tensor(v/8) for v in (1, 2, 3)],
                 torch.arange(1, 4).div(8).requires_grad_(), (np.float32(.125), .25, .375)],
       ids=['array', 'backwards', 'tensors', 'requires grad', 'tuple'])
 def test_several_rates(rates):
     path = c.descend(parabola, 1., rates, 2)
-    assert torch.equal(path, c.descend(parabola, 1., [.125, .25, .375], 2)) and not path.requires_grad
+    assert torch.equal(path, c.descend(parabola, 1., [.125, .25, .375], 2))
+    assert not path.requires_grad
     assert c.regime(.5, rates) == 'creeps'
 
 
 @each('v', [True, np.True_, tensor(True), 1j, tensor(1j), '1', None], ids=repr)
-@each('call, name', [(lambda v: c.slope(parabola, v), 'x'), (lambda v: c.slope(parabola, 1., v), 'nudge'),
+@each('call, name', [(lambda v: c.slope(parabola, v), 'x'),
+                     (lambda v: c.slope(parabola, 1., v), 'nudge'),
                      (lambda v: c.slope(lambda x: v, 1.), 'f(x)'),
                      (lambda v: c.descend(parabola, v, .1, 2), 'x'),
                      (lambda v: c.descend(parabola, 1., v, 2), 'lr'),
@@ -269,14 +273,15 @@ def test_several_rates(rates):
                      (lambda v: c.steps_to_converge(t, 1., v), 'target'),
                      (lambda v: c.regime(v, 1.), 'lr'), (lambda v: c.regime(1., v), 'curvature'),
                      (lambda v: c.plot_descent(parabola, v, .1), 'start')],
-      ids=['x', 'nudge', 'value', 'start', 'rate', 'gradient', 'tol', 'target', 'regime', 'curvature',
-           'plot'])
+      ids=['x', 'nudge', 'value', 'start', 'rate', 'gradient', 'tol', 'target', 'regime',
+           'curvature', 'plot'])
 def test_no_numbers(call, name, v):
     fails(lambda: call(v), TypeError, f'{name} is', 'expected')
 
 
 def test_numbers_that_cannot_be():
-    for huge in 10**400, nan, -inf: fails(lambda: c.descend(parabola, huge, .1, 2), ValueError, 'x is')
+    for huge in 10**400, nan, -inf:
+        fails(lambda: c.descend(parabola, huge, .1, 2), ValueError, 'x is')
     fails(lambda: c.descend(parabola, 1., 10**400, 2), ValueError, 'lr is', 'expected')
     for i in 1.5, '1', True:
         fails(lambda: c.partial_derivative(square, t, i), ValueError, 'i is', 'expected a whole')
