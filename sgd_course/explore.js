@@ -1,7 +1,7 @@
 // A flipbook: a native slider picks one of the pictures that Python drew, without a kernel.
-// From Python: _names, _values and _texts (a list a slider), _start (where Reset goes), _note, _twin,
-// and pictures {png, alt, width, words, rows} or {error}: _f0, _f1, ... (last slider fastest), and
-// _now {k, ...}. To Python: the values, and _seen.
+// From Python: _names, _values and _texts (a list a slider), _start (where Reset goes), _note,
+// _twin, and pictures {png, alt, width, words, rows} or {error}: _f0, _f1, ... (last slider
+// fastest), and _now {k, ...}. To Python: the values, and _seen.
 
 const SEND_EVERY = 100;   // ms: at most ten updates a second go to the kernel
 const RUN = 6000;         // ms that Play takes from one end to the other ...
