@@ -363,9 +363,9 @@ predict_peeking = Prediction(
 
 predict_peeking_cost = Prediction(
     'peeking_cost', 'A hundred test digits, 29 looks: how much too high is the report?',
-    'nearly a hundredth',
+    'about a hundredth',
     {'not at all': 'The best of 29 looks is best partly by chance.',
-     'nearly a hundredth': 'As much as a real fault costs, and no curve shows it.',
+     'about a hundredth': 'As much as a real fault costs, and no curve shows it.',
      'a tenth': 'The looks are much alike once the model is good: chance cannot do so much.'})
 
 predict_listening = Prediction(
