@@ -245,7 +245,7 @@ def test_answers_that_are_classes_or_draw_random_numbers():
 
 
 def test_an_endless_loop_is_stopped_in_any_thread(monkeypatch, capsys):
-    monkeypatch.setattr(check, 'SECONDS', .3)
+    monkeypatch.setattr(check, 'SECONDS', .1)
     before, found = threading.active_count(), []
     def stubborn(x, lr):
         for _ in range(5):
@@ -257,8 +257,8 @@ def test_an_endless_loop_is_stopped_in_any_thread(monkeypatch, capsys):
     for answer in (loops, stubborn, only_for_some):
         t = threading.Thread(target=lambda: found.append(exercise()(answer)))
         t.start()
-        t.join(20)
-    assert ['stopped after 0.3 seconds of computing' in r.message for r in found] == [True]*3
+        t.join(120)
+    assert ['stopped after 0.1 seconds of computing' in r.message for r in found] == [True]*3
     assert found[0].rows['input'].startswith('x = tensor([1, 1, 1])') and found[2].rows['input'] != found[0].rows['input']
     assert threading.active_count() == before and capsys.readouterr().err == ''
 
@@ -268,7 +268,7 @@ def test_the_learner_can_interrupt():
     before = threading.active_count()
     threading.Timer(.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt): exercise()(loops)
-    for _ in range(100):
+    for _ in range(1200):
         if threading.active_count() == before: break
         time.sleep(.05)
     assert threading.active_count() == before and os.listdir() == []
