@@ -267,7 +267,7 @@ def watch(self: _Runner, seconds):
 def stop(self: _Runner):
     "Raise `_TimeUp` in it until it ends, but in no import."
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    for _ in range(100):  # again: what it runs may catch everything
+    for _ in range(200):  # again: what it runs may catch everything
         if self.ended(): break
         if not self.importing(): raise_in(ctypes.c_ulong(self.ident), ctypes.py_object(_TimeUp))
         self.ended(.05)

@@ -245,7 +245,7 @@ def test_answers_that_are_classes_or_draw_random_numbers():
 
 
 def test_an_endless_loop_is_stopped_in_any_thread(monkeypatch, capsys):
-    monkeypatch.setattr(check, 'SECONDS', .3)
+    monkeypatch.setattr(check, 'SECONDS', .1)
     before, found = threading.active_count(), []
     def stubborn(x, lr):
         for _ in range(5):
@@ -257,8 +257,8 @@ def test_an_endless_loop_is_stopped_in_any_thread(monkeypatch, capsys):
     for answer in (loops, stubborn, only_for_some):
         t = threading.Thread(target=lambda: found.append(exercise()(answer)))
         t.start()
-        t.join(20)
-    assert ['stopped after 0.3 seconds of computing' in r.message for r in found] == [True]*3
+        t.join(120)
+    assert ['stopped after 0.1 seconds of computing' in r.message for r in found] == [True]*3
     assert found[0].rows['input'].startswith('x = tensor([1, 1, 1])') and found[2].rows['input'] != found[0].rows['input']
     assert threading.active_count() == before and capsys.readouterr().err == ''
 
@@ -268,7 +268,7 @@ def test_the_learner_can_interrupt():
     before = threading.active_count()
     threading.Timer(.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt): exercise()(loops)
-    for _ in range(100):
+    for _ in range(1200):
         if threading.active_count() == before: break
         time.sleep(.05)
     assert threading.active_count() == before and os.listdir() == []
@@ -345,36 +345,56 @@ def test_an_import_is_neither_counted_nor_stopped(a_tenth, monkeypatch):
     assert exercise()(imports).status == 'correct'
 
 
-def test_an_import_is_finished_before_a_loop_is_stopped(a_tenth, monkeypatch):
+def test_an_import_is_finished_before_a_loop_is_stopped(monkeypatch):
     importing('slow_in_a_loop', SLOW_IMPORT, monkeypatch)
-    monkeypatch.setattr(check, 'WAIT', .05)  # is over when the import begins
-    def imports(x, lr):
-        time.sleep(.04)
+    def imports():
         import slow_in_a_loop
         while slow_in_a_loop.whole: pass
-    assert 'stopped after' in exercise()(imports).message
+    runner = check._Runner(imports)
+    runner.start()
+    while not runner.importing(): assert not runner.ended(.001)
+    while not runner.ended(): runner.stop()
     assert sys.modules['slow_in_a_loop'].whole
 
 
-def test_first_use_of_torch_is_no_endless_loop():
-    "In a new process, because the first use imports a large part of PyTorch."
-    code = '''
-import sys, torch
+FRESH = '''
+import json, sys
+import sgd_course.check, sgd_course.draw, sgd_course.exercises.slope
+heavy = [m for m in ('matplotlib', 'ipywidgets', 'anywidget', 'PIL', 'IPython', 'torch._dynamo') if m in sys.modules]
+
+import torch
 from sgd_course import check
-check.SECONDS = .25
-ex = check.Exercise(lambda x: 2*x, '00', [(2.,)], lambda g: (check.uniform(g, 0, 1),), 'why', 'ab', {})
+lenient = check.Exercise(lambda x: 2*x, '00', [(2.,)], lambda g: (1.,), 'why', 'ab', {'You add.': lambda x: 2*x})
+try: proved = lenient.prove(rounds=1)
+except AssertionError as e: proved = str(e)
+
 def answer(x):
     w = torch.tensor(0., requires_grad=True)
     loss = (w - 2*x)**2
     loss.backward()
     torch.optim.SGD([w], lr=.5).step()
     return w + 0*torch.func.grad(lambda x: x**2)(torch.tensor(x))
-assert 'torch._dynamo' not in sys.modules
-result = ex.examine(answer)
-assert 'torch._dynamo' in sys.modules
-print(result.status, result)
+check.SECONDS = .25
+first = check.Exercise(lambda x: 2*x, '00', [(2.,)], lambda g: (check.uniform(g, 0, 1),), 'why', 'ab', {}).examine(answer)
+print(json.dumps(dict(heavy=heavy, proved=proved, first=[first.status, str(first)], dynamo='torch._dynamo' in sys.modules)))
 '''
-    assert run(sys.executable, '-c', code, cwd=REPO).stdout.startswith('correct')
+
+
+@pytest.fixture(scope='module')
+def fresh():
+    "What a new process finds that runs without asserts: python -O."
+    return json.loads(run(sys.executable, '-O', '-c', FRESH, cwd=REPO).stdout)
+
+
+def test_import_is_light(fresh): assert fresh['heavy'] == []
+
+
+def test_first_use_of_torch_is_no_endless_loop(fresh):
+    "The first use of an optimizer imports a large part of PyTorch, for a second or more."
+    assert fresh['first'][0] == 'correct' and fresh['dynamo'], fresh
+
+
+def test_prove_holds_with_optimized_python(fresh): assert fresh['proved'] == '00 <lambda> accepts a mistake: You add.'
 
 
 @pytest.mark.slow
@@ -444,13 +464,6 @@ def test_whole_step_that_returns_nothing():
     ex = EXERCISES['check_whole_step']
     def answer(f, w, lr): f(w)
     assert ex.examine(answer).message == 'It gave `None`. Is there a `return`?'
-
-
-def test_prove_holds_with_optimized_python():
-    code = ('from sgd_course.check import Exercise\n'
-            'ex = Exercise(lambda x: 2*x, "00", [(2.,)], lambda g: (1.,), "why", "ab", {"You add.": lambda x: 2*x})\n'
-            'try: ex.prove()\nexcept AssertionError as e: print(e)')
-    assert 'accepts a mistake: You add.' in run(sys.executable, '-O', '-c', code, cwd=REPO).stdout
 
 
 # --- marks
@@ -554,19 +567,13 @@ def many_marks(n):
 
 def test_kernels_at_once_lose_nothing():
     context = multiprocessing.get_context('spawn')
-    kernels = [context.Process(target=many_marks, args=(n,)) for n in range(3)]
+    kernels = [context.Process(target=many_marks, args=(n,)) for n in range(2)]
     for k in kernels: k.start()
-    for k in kernels: k.join(120)
+    for k in kernels: k.join(600)
     marks = saved()
-    assert [marks[f'{k}']['tries'] for k in range(5)] == [15]*5
-    assert [marks[f'own {n}']['correct'] for n in range(3)] == [True]*3
+    assert [marks[f'{k}']['tries'] for k in range(5)] == [10]*5
+    assert [marks[f'own {n}']['correct'] for n in range(2)] == [True]*2
     assert os.listdir() == [PROGRESS]
-
-
-def test_import_is_light():
-    code = ('import sys, sgd_course.check, sgd_course.draw, sgd_course.exercises.slope; '
-            'print([m for m in ("matplotlib", "ipywidgets", "anywidget", "PIL", "IPython") if m in sys.modules])')
-    assert run(sys.executable, '-c', code, cwd=REPO).stdout == '[]\n'
 
 
 # --- predictions
