@@ -339,7 +339,7 @@ def test_lab_serves_the_lessons_to_its_learner_only(server, tmp_path):
     client = BlockingKernelClient()
     client.load_connection_file(str(tmp_path/'home'/'.local'/'share'/'jupyter'/'runtime'/f'kernel-{kernel}.json'))
     client.start_channels()
-    try: client.wait_for_ready(timeout=120)  # beside programs with names of modules
+    try: client.kernel_info(reply=True, timeout=120)  # it lives, beside programs with names of modules
     finally: client.stop_channels()
 
     os.killpg(p.pid, signal.SIGINT)  # Ctrl-C in a terminal reaches the command and JupyterLab
