@@ -13,7 +13,6 @@ class Firefox:
         settings = dict.fromkeys(['app.update.enabled', 'network.captive-portal-service.enabled',
                                   'network.connectivity-service.enabled', 'extensions.update.enabled',
                                   'datareporting.policy.dataSubmissionEnabled'], 'false')
-        settings['focusmanager.testmode'] = 'true'  # a window that nobody sees has the focus nevertheless
         (folder/'user.js').write_text(''.join(f'user_pref("{k}", {v});\n' for k, v in settings.items()))
         self.log, self.n = folder/'log', 0
         with self.log.open('w') as log:
@@ -45,21 +44,10 @@ class Firefox:
         assert r['type'] == 'success', r
         return json.loads(r['result']['value'])
 
-    def act(self, kind, *actions, **more):
-        "What a user does with the keyboard or the mouse."
-        device = dict(type=kind, id=kind, actions=actions, **more)
-        self.ask('input.performActions', context=self.page, actions=[device])
-
-    def press(self, *keys):
-        "Press keys at once, each a letter or its number in WebDriver's list."
-        down, up = ([dict(type=t, value=k) for k in keys] for t in ('keyDown', 'keyUp'))
-        self.act('key', *down, *up[::-1])
-
-    def click(self, selector):
-        x, y = self.evaluate(f"""() => {{ const r = document.querySelector('{selector}').getBoundingClientRect();
-            return [Math.round(r.x + r.width/2), Math.round(r.y + r.height/2)]; }}""")
-        button = [dict(type=t, button=0) for t in ('pointerDown', 'pointerUp')]
-        self.act('pointer', dict(type='pointerMove', x=x, y=y), *button)
+    def press(self, key):
+        "Press a key of the keyboard, by its number in WebDriver's list."
+        keys = [dict(type=t, value=key) for t in ('keyDown', 'keyUp')]
+        self.ask('input.performActions', context=self.page, actions=[dict(type='key', id='keyboard', actions=keys)])
 
     def until(self, true, seconds=90):
         "Wait until a function gives something, and give that."

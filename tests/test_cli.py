@@ -17,6 +17,7 @@ import pytest
 import torch
 from conftest import REPO, contents, run
 from fastcore.script import CliError
+from jupyter_client import BlockingKernelClient
 from test_notebooks import cells, outputs, text_of
 
 from sgd_course import __version__, check, classifier, cli, data
@@ -335,11 +336,11 @@ def test_lab_serves_the_lessons_to_its_learner_only(server, tmp_path):
 
     new = urllib.request.Request(f'{page}/api/kernels', b'{}', learner, method='POST')
     kernel = json.loads(urllib.request.urlopen(new, timeout=60).read())['id']
-    for _ in range(1200):
-        state = json.loads(get(f'{page}/api/kernels/{kernel}', **learner)[1])['execution_state']
-        if state == 'idle': break
-        time.sleep(.1)
-    assert state == 'idle', 'a kernel starts beside programs with the names of modules'
+    client = BlockingKernelClient()
+    client.load_connection_file(str(tmp_path/'home'/'.local'/'share'/'jupyter'/'runtime'/f'kernel-{kernel}.json'))
+    client.start_channels()
+    try: client.kernel_info(reply=True, timeout=120)  # it lives, beside programs with names of modules
+    finally: client.stop_channels()
 
     os.killpg(p.pid, signal.SIGINT)  # Ctrl-C in a terminal reaches the command and JupyterLab
     wait_for('Shut down this Jupyter server')
