@@ -362,7 +362,7 @@ def launch(
     workers=2,      # how many on each node
     nodes=1,        # how many machines this one plays, each with a torchrun of its own
     restarts=0,     # how often torchrun starts all workers again after one has died
-    timeout=120.,   # seconds after which everything is ended
+    timeout=300.,   # seconds after which everything is ended
     port=None,      # of 127.0.0.1, to meet at; `None`: a free one
     on_line=None,   # function of a line, called when it is printed
     **options       # of the program: `epochs`, `bs`, `lr`, `seed`, `hidden`, `checkpoint`, ...
