@@ -775,7 +775,7 @@ def explain(
 
 # %% ../nbs/api/check.ipynb #237bca90
 @patch
-def __call__(self: Prediction, guess=None) -> Said:
+def __call__(self: Prediction, guess=None) -> Said:  # noqa: F811
     "What there is to say about a guess. The first one counts."
     said = self.explain(guess)
     if said.mark and self.first is None: self.first = guess
@@ -785,7 +785,7 @@ def __call__(self: Prediction, guess=None) -> Said:
 
 # %% ../nbs/api/check.ipynb #15778465
 @patch
-def page(self: Prediction):
+def page(self: Prediction):  # noqa: F811
     asks = Said(self.question)._repr_html_()
     if self.options:
         says = [self._option(o)._repr_html_() for o in self.options]
@@ -804,6 +804,6 @@ def state(self: Prediction):
     return dict(said=[['correct', 'close', 'wrong'].index(mark)], guess=f'{float(self.first):g}')
 
 @patch
-def hear(self: Prediction, state):
+def hear(self: Prediction, state):  # noqa: F811
     guess = list(self.options)[state['said'][0]] if self.options else float(state['guess'])
     if self.first is None: self.first = guess

@@ -32,7 +32,7 @@ def _lessons():
     "The lessons that came with the package, in the order of the course."
     here = Path(files('sgd_course'))
     folders = [f for f in (here/'lessons', here.parent/'nbs') if f.is_dir()]
-    found = sorted(f for end in ('ipynb', 'md') for f in folders[0].glob(f'*.{end}')) if folders else []
+    found = sorted(f for d in folders[:1] for end in ('ipynb', 'md') for f in d.glob(f'*.{end}'))
     if found: return found
     raise CliError(f'The lessons are missing: there is no {here/"lessons"}. Install the package '
                    'again, with pip install --force-reinstall --no-deps.')

@@ -90,7 +90,7 @@ def threes_and_sevens() -> Digits:  # labels: 1 for a 3, 0 for a 7
 
 # %% ../nbs/api/data.ipynb #54e88d07
 def _folder(given, own=''):
-    "The folder `given`, or `own` in the package's part of the user's cache; `~` is the home folder."
+    "The folder `given`, or `own` in our part of the user's cache; `~` is the home folder."
     cache = Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')/'sgd_course'
     path = cache/own if given is None else Path(given)
     try: return path.expanduser()
@@ -125,7 +125,8 @@ def mnist_sample(
     with tempfile.TemporaryDirectory(dir=dest.parent) as tmp:
         root = Path(tmp)/dest.name
         for folder in {(root/name).parent for name in names}: folder.mkdir(parents=True)
-        for x, name in zip([*d['train_x'], *d['valid_x']], names): Image.fromarray(x).save(root/name)
+        for x, name in zip([*d['train_x'], *d['valid_x']], names):
+            Image.fromarray(x).save(root/name)
         root.rename(dest)
     return dest
 
@@ -138,7 +139,7 @@ def _mnist(root, train):
     raw = root/'MNIST'/'raw'
     there = all((raw/f.removesuffix('.gz')).exists() for f in _FILES)
     try: ds = MNIST(root, train=train, download=True)
-    except Exception as e:  # a proxy, a mirror or a file can be wrong in more ways than one can list
+    except Exception as e:  # proxies, mirrors and files are wrong in many ways
         if there:
             raise ValueError(f'A file in {raw} is damaged ({e}). Remove that folder, and try '
                              'again with a network.') from None

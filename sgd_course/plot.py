@@ -28,7 +28,7 @@ BLUE, ORANGE, GREEN, RED = '#0072B2', '#E69F00', '#009E73', '#D55E00'
 SKY, PURPLE, YELLOW, BLACK = '#56B4E9', '#CC79A7', '#F0E442', '#000000'
 
 # %% ../nbs/api/plot.ipynb #5b1e0a01
-_OTHER = 'backend', 'interactive', 'toolbar', 'figure.hooks'  # settings of the session, not of a picture
+_OTHER = 'backend', 'interactive', 'toolbar', 'figure.hooks'  # of the session, not of a picture
 _inside = False  # is a `style()` open?
 
 @cache
@@ -186,7 +186,8 @@ def plot_path(
     "Draw the places of a walk on the curve of `f`. Raises `ValueError` unless `path` is 1-d."
     path = torch.as_tensor(path).detach()
     if path.ndim != 1 or not path.isfinite().any():
-        raise ValueError(f'path has shape {tuple(path.shape)} and {int(path.isfinite().sum())} finite '
+        n = int(path.isfinite().sum())
+        raise ValueError(f'path has shape {tuple(path.shape)} and {n} finite '
                          'places: expected (steps + 1,), with at least one finite place.')
     ok = path[path.isfinite()].cpu()
     furthest = 1.1*ok.abs().max().item() or 1.
@@ -428,7 +429,7 @@ def show_error(
     exc,          # the type of error that must come
     contains='',  # words that must be in it
 ):
-    "Show the error of the block. Raises `AssertionError` if there is none, or if it says another thing."
+    "Show the error of the block. Raises `AssertionError` if there is none, or another one."
     try: yield
     except exc as e:
         if contains not in str(e):  # no assert: it holds with python -O too

@@ -31,8 +31,9 @@ def real(
     v,              # its value: a number, or a tensor or array that holds one and has no dimensions
     above=-math.inf,  # it must be greater than this
 ) -> float:
-    "Raises `TypeError` unless `v` is one real number, `ValueError` unless it is finite and > `above`."
-    wanted = 'expected one finite number' + (f' greater than {above:g}' if above > -math.inf else '')
+    "Raises `TypeError` unless `v` is a real number, `ValueError` unless finite and > `above`."
+    more = f' greater than {above:g}' if above > -math.inf else ''
+    wanted = 'expected one finite number' + more
     x = v.item() if hasattr(v, 'item') and not getattr(v, 'ndim', 1) else v
     if _is_bool(v) or not isinstance(x, Real): raise TypeError(f'{name} is {v!r}: {wanted}.')
     try: x = float(x)

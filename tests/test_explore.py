@@ -250,7 +250,6 @@ def test_what_a_terminal_says(tmp_path):
 
 def test_nobody_waits(monkeypatch):
     "nbclient loses what comes after the cell: all that is shown is there when it ends, and no more is drawn."
-    from IPython.display import display
     shown = []
     class Handle:
         def update(self, *args, **kwargs): raise AssertionError('nbclient would not see this')

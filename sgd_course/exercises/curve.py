@@ -300,6 +300,6 @@ predict_part = Prediction(
     'steps to within 1 % of the best loss?', 'at 0.8',
     {'at 0.1': 'It creeps in every direction.',
      'at 0.5': 'The steepest direction arrives in one step there, but the gentlest one creeps.',
-     'at 0.8': 'It needs 15. At 2/(smallest + largest) of lesson 04, a part of .885, it is 19: that '
-               'one wins only in the long run.',
+     'at 0.8': 'It needs 15. At 2/(smallest + largest) of lesson 04, a part of .885, it is 19: '
+               'that one wins only in the long run.',
      'at 0.99': 'In the gentlest direction it is fast, but in the steepest it bounces on and on.'})
