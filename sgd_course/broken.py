@@ -16,7 +16,7 @@ from .classifier import _check_data, _check_epochs, as_vectors, init_params, lin
 from .data import Digits, threes_and_sevens
 from .descent import check_lr
 from .plot import BLUE, RED, subplots
-from .training import training
+from .training import few_threads, training
 from .validate import whole
 
 # %% ../nbs/07_broken.ipynb #e82f3af5
@@ -196,6 +196,7 @@ def three_parts(
     return order[:n], order[n:2*n], order[2*n:]
 
 # %% ../nbs/07_broken.ipynb #e30a9afc
+@few_threads()
 def report_with(
     faults,    # names from `FAULTS`; () for none
     run: Run,  # from `train_with`
