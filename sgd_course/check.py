@@ -33,6 +33,7 @@ from fastcore.basics import patch
 
 from .explore import _file, show_live, twin_name
 from .plot import in_jupyter
+from .training import few_threads
 from .validate import real
 
 # %% ../nbs/api/check.ipynb #f676b6a3
@@ -199,7 +200,7 @@ class _Outcome:
 def _call(use, answer, args):
     "The outcome of `use(answer, *args)`, with torch's random numbers the same each time."
     mine, out = deepcopy(args), _Outcome()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), few_threads():
         torch.default_generator.manual_seed(0)
         try: out.result = use(answer, *mine)
         except _TimeUp: raise

@@ -22,7 +22,7 @@ from secrets import token_hex
 
 from fastcore.basics import patch
 
-from .plot import _palette_png, in_jupyter
+from .plot import _palette_png, in_jupyter, style
 
 # %% ../nbs/api/explore.ipynb #304536fa
 _EXAMPLE = 'such as [0.01, 0.1, 1] or ["linear", "net"]'
@@ -129,7 +129,7 @@ def _paint(fig):
 def _dots(draw, values):
     "The dots of one picture, (height, width, 4), and what it says."
     import numpy as np
-    with _pyplot_alone() as plt:
+    with style(), _pyplot_alone() as plt:
         fig = _figure(draw(**values), plt)
         canvas, dpi, stale = fig.canvas, fig.dpi, fig.stale
         try:

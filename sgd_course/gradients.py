@@ -11,6 +11,7 @@ from numbers import Real
 import numpy as np
 import torch
 
+from .training import few_threads
 from .validate import real, whole
 
 # %% ../nbs/03_gradients.ipynb #00f4529f
@@ -78,6 +79,7 @@ def partial_derivative(
     return _central(f, x, i, nudge)
 
 # %% ../nbs/03_gradients.ipynb #424b27cb
+@few_threads()
 def numerical_gradient(
     f,                # function of a tensor that gives one number
     x: torch.Tensor,  # where, any shape; it is not changed

@@ -411,8 +411,9 @@ class _Table:
 # %% ../nbs/api/plot.ipynb #a56f855b
 def _cell(v):
     if hasattr(v, 'item'): v = v.item()  # of a tensor or an array
+    if isinstance(v, int) and abs(v) >= 1e4: return f'{v:,}'
     if not isinstance(v, float): return str(v)
-    return f'{v:.0f}' if 1e4 <= abs(v) < 1e6 else f'{v:.4g}'
+    return f'{v:,.0f}' if 1e4 <= abs(v) < 1e6 else f'{v:.4g}'
 
 # %% ../nbs/api/plot.ipynb #46d89b14
 def table(**columns):  # name = list or 1-d tensor; `_` in a name becomes a space

@@ -52,7 +52,7 @@ def test_network_is_blocked(offline):
         assert network_tries(offline).endswith(f'{tried}\n')
 
 
-NOT_LESSONS = [f for f in ALL if f not in LESSONS and f.name != 'glossary.ipynb']
+NOT_LESSONS = [f for f in ALL if f not in LESSONS]
 lesson_and_group = [pytest.param(f, marks=pytest.mark.xdist_group(f.stem)) for f in LESSONS]
 each_lesson_together = pytest.mark.parametrize('path', lesson_and_group, ids=[f.stem for f in LESSONS])
 MEMORY = 2500  # MB that a kernel may take, PyTorch's CUDA build (1000 for its imports) and fastai included

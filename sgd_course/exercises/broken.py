@@ -291,7 +291,7 @@ check_diagnosis = _Diagnosis(
            'Weights: do they stand still, leap once, or grow in a straight line?',
            'Go through the table "From what you see to what it is". One of the eight is healthy.'],
     mistakes={
-        'Not all are healthy. Is there a picture in which red and grey are far apart?':
+        'Not all are healthy. Is there a picture in which the two lines are far apart?':
             lambda k: 'healthy',
         'You take 1 and 6 for each other. Weights that leap stand then; uncleared ones roll on.':
             _mixed_up('gradients not cleared', 'learning rate too high'),
