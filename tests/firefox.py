@@ -19,7 +19,7 @@ class Firefox:
             self.process = subprocess.Popen([program, '--headless', '--no-remote', '--profile', folder,
                                              '--remote-debugging-port=0'], env=env, stdout=log, stderr=log)
         try:
-            found = self.until(lambda: re.search(r'BiDi listening on (ws://\S+)', self.log.read_text()), 60)
+            found = self.until(lambda: re.search(r'BiDi listening on (ws://\S+)', self.log.read_text()))
             self.socket = websocket.create_connection(f'{found[1]}/session', timeout=90, suppress_origin=True)
             self.ask('session.new', capabilities={})
             self.page = self.ask('browsingContext.getTree')['contexts'][0]['context']

@@ -79,11 +79,15 @@ FOCUS = '() => document.querySelector(".sgd-explore input[type=range]").focus()'
 RIGHT = '\uE014'  # WebDriver's number of the key
 IDLE, CELL = '.jp-Notebook-ExecutionIndicator[data-status=idle]', '.jp-Notebook .jp-Cell'
 # a window that nobody sees never gets the focus, by which JupyterLab knows which notebook to run
-RUN = '''() => {
-    const book = [...jupyterapp.shell.widgets('main')].find(w => w.sessionContext);
-    book.node.dispatchEvent(new FocusEvent('focus'));
-    void jupyterapp.commands.execute('notebook:run-all-cells');
-}'''
+BOOK = "[...(window.jupyterapp?.shell.widgets('main') ?? [])].find(w => w.sessionContext)"
+READY = f"""() => {{
+    const book = {BOOK};
+    return book?.context.isReady && book.isRevealed && book.sessionContext.session?.kernel?.status === 'idle';
+}}"""
+RUN = f"""() => {{
+    {BOOK}.node.dispatchEvent(new FocusEvent('focus'));
+    return jupyterapp.commands.execute('notebook:run-all-cells');
+}}"""
 ERROR = re.compile('Error displaying|not found|Traceback|nothing|failed|[A-Z][a-z]+Error')
 
 
@@ -120,9 +124,8 @@ def firefox(tmp_path):
 def test_explorer_in_firefox(firefox, lab):
     path = notebook(lab.root/'nb'/'firefox.ipynb', EXPLORER)
     firefox.go(f'http://127.0.0.1:{lab.port}/doc/tree/{path.name}?token={lab.token}&reset')
-    firefox.until(lambda: firefox.evaluate(
-        f"() => !!document.querySelector('{IDLE}') && !document.querySelector('.jp-Spinner')"))
-    firefox.evaluate(RUN)
+    firefox.until(lambda: firefox.evaluate(READY))
+    assert firefox.evaluate(RUN) is True
     slides(firefox.until, firefox.evaluate, lambda: firefox.press(RIGHT))
 
 
