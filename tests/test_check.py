@@ -46,7 +46,7 @@ def saved(): return json.loads(Path(PROGRESS).read_text())
 
 def test_no_two_have_one_name():
     defined = [k for f in (REPO/'sgd_course'/'exercises').glob('*.py')
-               for k in re.findall(r'^(\w+) = (?:Exercise|Prediction)\(', f.read_text(), re.M)]
+               for k in re.findall(r'^((?:check|predict)_\w+) = \w+\(', f.read_text(), re.M)]
     assert sorted(defined) == sorted({**EXERCISES, **PREDICTIONS})
 
 
@@ -402,7 +402,7 @@ def test_right_answers_are_right_on_a_busy_machine():
     burner = [sys.executable, '-c', 'while True: pass']
     busy = [subprocess.Popen(burner) for _ in range(2*(os.cpu_count() or 1))]
     try:
-        for _ in range(10):
+        for _ in range(2):
             for ex in EXERCISES.values(): assert ex.examine(ex.worked).status == 'correct', ex.key
     finally:
         for b in busy: b.kill(), b.wait()

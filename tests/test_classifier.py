@@ -1,12 +1,10 @@
 "The training functions of lessons 06 and 07: labels, modes, optimizers, numbers, threads; every cell twice."
 import ast
 import inspect
-import io
 import json
 import re
 import threading
 import warnings
-from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 
@@ -326,34 +324,6 @@ def test_every_prediction_has_buttons_and_no_cell_is_empty(name):
     assert all(sources)
     asked = [k for k, s in enumerate(sources) if '**Predict.**' in s]
     assert len(asked) > 2 and all(re.fullmatch(r'predict_\w+', sources[k + 1]) for k in asked)
-
-
-@pytest.mark.slow
-@LESSONS
-def test_every_cell_can_be_run_again_also_after_an_interrupt(name, monkeypatch):
-    "Each cell twice, the one above it once more, and each that trains is stopped in its 30th batch first."
-    from IPython.core.interactiveshell import InteractiveShell
-    monkeypatch.setenv('MPLBACKEND', 'agg')
-    shell, left = InteractiveShell(), [None]
-    index_select = torch.Tensor.index_select
-    def interrupted(*args, **kwargs):
-        if left[0] is not None:
-            left[0] -= 1
-            if left[0] < 0: raise KeyboardInterrupt
-        return index_select(*args, **kwargs)
-    monkeypatch.setattr(torch.Tensor, 'index_select', interrupted)
-    above, stopped = '', 0
-    for source in cells_of(name, 'code'):
-        if 'NotImplementedError' in source: continue
-        left[0] = 30
-        with redirect_stdout(io.StringIO()): first = shell.run_cell(source)
-        stopped += isinstance(first.error_in_exec, KeyboardInterrupt)
-        left[0] = None
-        for again in (source, above, source):
-            with redirect_stdout(io.StringIO()): r = shell.run_cell(again)
-            assert r.success, f'{r.error_in_exec!r} in:\n{again}'
-        above = source
-    assert stopped > 3
 
 
 def test_the_column_for_cross_entropy(monkeypatch):

@@ -30,6 +30,7 @@ def line(x):
 
 @pytest.fixture(autouse=True)
 def no_figure_is_left():
+    plt.close('all')  # of another file of tests
     line.calls = []
     yield
     assert plt.get_fignums() == []

@@ -76,7 +76,7 @@ check_exact_slope = Exercise(
     exact_slope, '03', oracle=_forwards, use=lambda answer, f, x: without(gradient, answer, f, x),
     cases=[(square, 3.), (sine(2., 1.), 0.), (absolute, -1e-7)],
     random=lambda g: (sine(uniform(g, 1, 3), uniform(g, -2, 2)), uniform(g, -3, 3)),
-    why='You never wrote down a derivative, and yet it is exact up to rounding, wherever the function has one.',
+    why='You never wrote down a derivative, and yet it is exact up to rounding.',
     hints=['What must PyTorch know about `x` before `f` is computed?',
            '`x` is a plain number. Make a tensor of it, and mark it: `requires_grad_()`.',
            'Compute `f(x)`, walk back with `.backward()`, and the slope is in `x.grad`.'],
