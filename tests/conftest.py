@@ -40,9 +40,10 @@ def contents(folder):
             if f.is_file() and '__pycache__' not in f.parts}
 
 
-HEAVY = {'browser', 'tree', 'wheel', 'installed', 'executed', 'classroom', 'server'}  # fixtures
+HEAVY = {'browser', 'tree', 'wheel', 'installed', 'executed', 'classroom', 'server', 'fresh'}  # fixtures
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items):
     """Mark the tests of widgets, those that need a browser, and those that are quick.
 
@@ -54,7 +55,7 @@ def pytest_collection_modifyitems(items):
         if 'browser' in used:
             item.add_marker('browser')
             if not item.get_closest_marker('xdist_group'): item.add_marker(pytest.mark.xdist_group(f'browser {file}'))
-        if not used and not item.get_closest_marker('slow') and not item.get_closest_marker('process'):
+        if not used and not (item.get_closest_marker('slow') or item.get_closest_marker('long')):
             item.add_marker('quick')
 
 

@@ -12,7 +12,7 @@ from sgd_course.broken import SIGNS, _mystery, contradiction, signs
 from sgd_course.classifier import BasicOptim, linear1, mnist_loss
 from sgd_course.exercises import broken, classifier, layers, optimizers, parallel
 
-torch.optim.SGD([torch.zeros(1).requires_grad_()], 1.)  # its first use imports for seconds
+pytestmark = pytest.mark.slow  # some hundred answers; the mistakes that exercises list are in test_check
 RIGHT, WRONG = [], []  # (exercise, label, answer), and for wrong ones words of the message, or ''
 
 

@@ -380,20 +380,26 @@ print(json.dumps(dict(heavy=heavy, proved=proved, first=[first.status, str(first
 '''
 
 
+fresh_process = pytest.mark.xdist_group('a fresh process')
+
+
 @pytest.fixture(scope='module')
 def fresh():
     "What a new process finds that runs without asserts: python -O."
     return json.loads(run(sys.executable, '-O', '-c', FRESH, cwd=REPO).stdout)
 
 
+@fresh_process
 def test_import_is_light(fresh): assert fresh['heavy'] == []
 
 
+@fresh_process
 def test_first_use_of_torch_is_no_endless_loop(fresh):
     "The first use of an optimizer imports a large part of PyTorch, for a second or more."
     assert fresh['first'][0] == 'correct' and fresh['dynamo'], fresh
 
 
+@fresh_process
 def test_prove_holds_with_optimized_python(fresh): assert fresh['proved'] == '00 <lambda> accepts a mistake: You add.'
 
 
@@ -565,6 +571,7 @@ def many_marks(n):
     check._mark(f'own {n}', True)
 
 
+@pytest.mark.slow
 def test_kernels_at_once_lose_nothing():
     context = multiprocessing.get_context('spawn')
     kernels = [context.Process(target=many_marks, args=(n,)) for n in range(2)]
@@ -825,6 +832,7 @@ def test_asks_in_a_notebook_that_is_opened_again(open_fresh, lab, browser, tmp_p
     page.context.close()
 
 
+@pytest.mark.slow
 def test_asks_in_a_saved_page_with_their_state(open_fresh, lab, browser, tmp_path):
     book = open_asks(open_fresh)
     book.save('add a bit of the slope', 2)
@@ -844,6 +852,7 @@ KINDS = dict(number='curve.check_mean_error', gradients='gradients.check_whole_s
              mend='broken.check_mended_loss', diagnose='broken.check_diagnosis')
 
 
+@pytest.mark.slow
 def test_one_exercise_of_each_kind(open_fresh):
     "Wrong, a hint, mended: for functions of numbers, of tensors, of images, a broken one, and a diagnosis."
     cells = []

@@ -326,6 +326,7 @@ def test_every_prediction_has_buttons_and_no_cell_is_empty(name):
     assert len(asked) > 2 and all(re.fullmatch(r'predict_\w+', sources[k + 1]) for k in asked)
 
 
+@pytest.mark.long
 def test_the_column_for_cross_entropy(monkeypatch):
     "What the table of lesson 07 says of that loss. It starts at 0.69."
     def cross_entropy(faults, xb, yb, w, b):

@@ -22,6 +22,7 @@ from test_notebooks import cells, outputs, text_of
 
 from sgd_course import __version__, check, classifier, cli, data
 
+pytestmark = pytest.mark.long  # most start a process
 COMMAND = Path(sys.executable).with_name('sgd-course')
 SHIPPED = {f.name: f.read_bytes() for end in ('ipynb', 'md') for f in (REPO/'nbs').glob(f'*.{end}')}
 

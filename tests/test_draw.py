@@ -514,6 +514,7 @@ def ten_messages_a_second(sheet):
     assert 5 < int(sheet.ask('len(SEEN)')) - before <= 10*took + 2
 
 
+@pytest.mark.slow
 def test_set_from_python_and_two_sheets(open_book, lab):
     sheet = open_sheet(open_book, lab, 'other = draw_digit(lambda xb: model(xb).detach())\nother', 'sheet')
     other, again = Sheet(sheet.book, 1), Sheet(sheet.book, 2)
@@ -534,6 +535,7 @@ def test_set_from_python_and_two_sheets(open_book, lab):
     expect(sheet.words).to_contain_text('The model fails: ')
 
 
+@pytest.mark.slow
 def test_killed_kernel(open_book, lab):
     sheet = open_sheet(open_book, lab)
     messages = [sheet.ask(f'sheet._samples[{k}]["words"]').strip("'") for k in (4, 5)]

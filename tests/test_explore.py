@@ -459,6 +459,7 @@ def without_its_kernel(book, e):
 SLOW = "def slow(lr):\n    time.sleep(.4)\n    draw(lr)"
 
 
+@pytest.mark.slow
 def test_slow_drawing_blocks_nothing_and_too_many(open_book):
     book = open_book(SETUP + SLOW, 'e = explore(slow, lr=RATES)\ne', 'late = len(e._sent)',
                      'f = explore(draw, lr=[i/2000 for i in range(2000)])\nf')

@@ -60,6 +60,7 @@ def both(kind):
                   explore_folds(sweep_widths(*bullseye(), a(1, 2), a(0, 1))))}[kind]()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('kind', ['slope', 'descent', 'descent, 32-bit', 'fit', 'momentum', 'folds'])
 def test_numbers_of_numpy_and_pytorch(kind):
     ours, others = both(kind)

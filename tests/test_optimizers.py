@@ -257,6 +257,7 @@ FIT = {'fit': lambda learn: learn.fit(2, .01), 'fit with weight decay': lambda l
        'fit_one_cycle': lambda learn: learn.fit_one_cycle(2, .01)}
 
 
+@pytest.mark.long
 @fastai
 @each_pair
 @pytest.mark.parametrize('how', ['fit with weight decay', 'fit_one_cycle'])
@@ -375,6 +376,7 @@ AS_IS = {'wd': lambda learn: learn.fit(2, .01, wd=.1), 'slice': lambda learn: le
          'fine_tune': lambda learn: learn.fine_tune(1, .01), 'flat_cos': lambda learn: learn.fit_flat_cos(1, .01)}
 
 
+@pytest.mark.long
 @fastai
 @pytest.mark.parametrize('name, how', [(o, how) for o in ('SGD', 'Momentum', 'RMSProp', 'AdamW') for how in ('wd', 'slice')]
                          + [('AdamW', 'fine_tune'), ('SGD', 'flat_cos')])

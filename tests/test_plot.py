@@ -81,6 +81,7 @@ def plain(name):
     return _plain[name]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('setting', SETTINGS)
 @pytest.mark.parametrize('name', DRAWN)
 def test_settings_of_the_user_change_no_picture(name, setting):
