@@ -2,8 +2,8 @@
 
     python run_notebooks.py [--torment] [--workers N] NOTEBOOK_OR_FOLDER...
 
-Prints, for each notebook, what it took; with `--torment`, long cells are interrupted and run again, and
-after every cell the one above it and itself. Ends with 1 if a cell failed.
+Prints, for each notebook, what it took; with `--torment`, every cell is run twice in a row, and long
+ones are interrupted and run again. Ends with 1 if a cell failed.
 """
 import argparse
 import asyncio
@@ -26,22 +26,17 @@ print(sum(r.ru_utime + r.ru_stime for r in _r), _r[0].ru_maxrss)
 
 
 class Impatient(NotebookClient):
-    "Interrupts each cell that takes long and runs it again, then the one above it, and then this one again."
-    above = None
-
+    "Runs each cell again at once; one that takes long is interrupted then, and run once more."
     async def async_execute_cell(self, cell, cell_index, **kwargs):
         once = super().async_execute_cell
         if cell.cell_type != 'code' or not cell.source.strip(): return await once(cell, cell_index, **kwargs)
-        first = asyncio.ensure_future(once(cell, cell_index, **kwargs))
-        # half an import is no state to go on from
-        late = not (await asyncio.wait([first], timeout=LONG))[0] and 'import ' not in cell.source
-        if late: await self.km.interrupt_kernel()
-        try: await first
+        await once(cell, cell_index, **kwargs)  # what it imports is there from now on: half an import is no state
+        again = asyncio.ensure_future(once(cell, cell_index, **kwargs))
+        if (await asyncio.wait([again], timeout=LONG))[0]: return await again
+        await self.km.interrupt_kernel()
+        try: return await again  # it may just have ended
         except CellExecutionError as e:
-            if not late or e.ename != 'KeyboardInterrupt': raise
-        if late: await once(cell, cell_index, **kwargs)
-        if self.above: await once(*self.above, **kwargs)
-        self.above = cell, cell_index
+            if e.ename != 'KeyboardInterrupt': raise
         return await once(cell, cell_index, **kwargs)
 
 

@@ -115,7 +115,7 @@ def test_notebook_runs(path, executed):
 @pytest.mark.slow
 @each_lesson_together
 def test_each_cell_can_be_interrupted_and_run_again(path, classroom, executed):
-    "No cell breaks itself or the one above it; long ones can be stopped."
+    "No cell breaks itself, and long ones can be stopped."
     _, report = executed(classroom[0]/'learner'/path.name, '--torment')
     assert not report.get('error'), report['error']
 
