@@ -12,7 +12,8 @@ from sgd_course.broken import SIGNS, _mystery, contradiction, signs
 from sgd_course.classifier import BasicOptim, linear1, mnist_loss
 from sgd_course.exercises import broken, classifier, layers, optimizers, parallel
 
-pytestmark = pytest.mark.slow  # some hundred answers; the mistakes that exercises list are in test_check
+pytestmark = [  # some hundred answers; the mistakes that exercises list are in test_check
+    pytest.mark.slow, pytest.mark.filterwarnings('ignore:The .grad attribute of a Tensor that is not a leaf')]
 RIGHT, WRONG = [], []  # (exercise, label, answer), and for wrong ones words of the message, or ''
 
 
@@ -1045,7 +1046,6 @@ attack(parallel.check_best_workers,
 
 # --- all of them
 
-pytestmark = pytest.mark.filterwarnings('ignore:The .grad attribute of a Tensor that is not a leaf')
 
 
 def test_every_exercise_is_attacked():

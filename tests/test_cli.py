@@ -253,7 +253,7 @@ def alive(group):
 IN_HOME, IN_PATH = '@jupyterlab/help-extension:about', '@jupyterlab/help-extension:licenses'
 
 
-@pytest.mark.process
+@pytest.mark.long
 def test_a_signal_is_passed_on(tmp_path):
     "Ctrl-C reaches the program anyway, and does not end the command before it; SIGTERM reaches it through the command."
     (tmp_path/'program.py').write_text('''

@@ -120,7 +120,7 @@ def firefox(tmp_path):
 
 
 @pytest.mark.browser
-@pytest.mark.process
+@pytest.mark.long
 def test_explorer_in_firefox(firefox, lab):
     path = notebook(lab.root/'nb'/'firefox.ipynb', EXPLORER)
     firefox.go(f'http://127.0.0.1:{lab.port}/doc/tree/{path.name}?token={lab.token}&reset')
