@@ -43,7 +43,7 @@ def style():
     from matplotlib import rcParams
     if _inside: yield; return
     # not `rc_context`, which takes a millisecond: each method of a figure comes here
-    users = dict(dict.items(rcParams))
+    users = {k: dict.__getitem__(rcParams, k) for k in _settings()}  # a backend that is found stays
     _inside = True
     dict.update(rcParams, _settings())
     try: yield
