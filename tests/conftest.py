@@ -47,7 +47,8 @@ HEAVY = {'browser', 'tree', 'wheel', 'installed', 'executed', 'classroom', 'serv
 def pytest_collection_modifyitems(items):
     """Mark the tests of widgets, those that need a browser, and those that are quick.
 
-    Tests that share something costly have one group, so that one worker makes it.
+    Tests that share something costly have one group, so that one worker makes it (pytest-xdist 3.8
+    cannot group with pytest 9.2: there each worker makes it).
     """
     for item in items:
         used, file = HEAVY & set(item.fixturenames), item.path.stem
