@@ -299,6 +299,9 @@ def train_parallel(
 
 # %% ../nbs/10_many_machines.ipynb #c1ad763d
 main = call_parse(train_parallel)
+if __name__ == '__main__' and __spec__ and 'RANK' in os.environ:  # a worker that is done
+    sys.stdout.flush()
+    os._exit(0)  # Gloo's threads outlive the group, and can abort a Python that shuts down
 
 # %% ../nbs/10_many_machines.ipynb #a45e95f2
 def _commands(workers, nodes, restarts, port, logs, options):

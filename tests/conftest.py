@@ -1,6 +1,7 @@
 "A copy of the tree, a wheel made from it, a new environment that has nothing but that wheel; a browser."
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -43,21 +44,35 @@ def contents(folder):
 HEAVY = {'browser', 'tree', 'wheel', 'installed', 'executed', 'classroom', 'server', 'fresh'}  # fixtures
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
-def pytest_collection_modifyitems(items):
-    """Mark the tests of widgets, those that need a browser, and those that are quick.
+def group(nodeid):
+    "Tests that one worker runs, one after the other: those of a notebook, or those of a file."
+    file, _, name = nodeid.partition('::')
+    return re.search(r'\[(.+)]|$', name)[1] or file if file.endswith('test_notebooks.py') else file
 
-    Tests that share something costly have one group, so that one worker makes it (pytest-xdist 3.8
-    cannot group with pytest 9.2: there each worker makes it).
-    """
+
+def pytest_xdist_make_scheduler(config, log):
+    "Groups in the order of collection. (With pytest 9.2, pytest-xdist 3.8 ignores xdist_group marks.)"
+    from xdist.scheduler import LoadScopeScheduling
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid): return group(nodeid)
+    return Groups(config, log)
+
+
+# longest first, so that in the end no worker waits for another: the last lessons, then these
+LONG = 'test_notebooks', 'test_attack_digits', 'test_attack', 'test_parallel'
+
+
+def pytest_collection_modifyitems(items):
+    "Mark the tests of widgets, those that need a browser, and those that are quick; the longest go first."
     for item in items:
         used, file = HEAVY & set(item.fixturenames), item.path.stem
         if file in ('test_explore', 'test_explorers', 'test_draw', 'test_check'): item.add_marker('widget')
-        if 'browser' in used:
-            item.add_marker('browser')
-            if not item.get_closest_marker('xdist_group'): item.add_marker(pytest.mark.xdist_group(f'browser {file}'))
+        if 'browser' in used: item.add_marker('browser')
         if not used and not (item.get_closest_marker('slow') or item.get_closest_marker('long')):
             item.add_marker('quick')
+    order = lambda item: (LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG),
+                          -int(re.match(r'\d*', group(item.nodeid))[0] or 0))
+    items.sort(key=order)
 
 
 # a shell ignores Ctrl-C for what it runs in the background, and we would inherit that

@@ -380,8 +380,6 @@ print(json.dumps(dict(heavy=heavy, proved=proved, first=[first.status, str(first
 '''
 
 
-fresh_process = pytest.mark.xdist_group('a fresh process')
-
 
 @pytest.fixture(scope='module')
 def fresh():
@@ -389,17 +387,14 @@ def fresh():
     return json.loads(run(sys.executable, '-O', '-c', FRESH, cwd=REPO).stdout)
 
 
-@fresh_process
 def test_import_is_light(fresh): assert fresh['heavy'] == []
 
 
-@fresh_process
 def test_first_use_of_torch_is_no_endless_loop(fresh):
     "The first use of an optimizer imports a large part of PyTorch, for a second or more."
     assert fresh['first'][0] == 'correct' and fresh['dynamo'], fresh
 
 
-@fresh_process
 def test_prove_holds_with_optimized_python(fresh): assert fresh['proved'] == '00 <lambda> accepts a mistake: You add.'
 
 

@@ -13,8 +13,6 @@ from conftest import REPO
 sys.path.append(str(REPO/'tools'))
 from glossary_links import anchor, definitions, titled  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group('front ends')
-
 # --- the glossary, in JupyterLab as it comes
 
 GLOSSARY = REPO/'nbs'/'glossary.md'

@@ -53,8 +53,6 @@ def test_network_is_blocked(offline):
 
 
 NOT_LESSONS = [f for f in ALL if f not in LESSONS]
-lesson_and_group = [pytest.param(f, marks=pytest.mark.xdist_group(f.stem)) for f in LESSONS]
-each_lesson_together = pytest.mark.parametrize('path', lesson_and_group, ids=[f.stem for f in LESSONS])
 MEMORY = 2500  # MB that a kernel may take, PyTorch's CUDA build (1000 for its imports) and fastai included
 
 
@@ -71,13 +69,13 @@ def ran_well(ran, left=()):
 
 
 @pytest.mark.slow  # the run with solutions has all its cells but the stubs
-@each_lesson_together
+@each_lesson
 def test_lesson_runs(path, classroom, executed):
     "As a learner gets it: every assertion of the lesson holds."
     ran_well(executed(classroom[0]/'learner'/path.name))
 
 
-@each_lesson_together
+@each_lesson
 def test_lesson_runs_with_its_solutions(path, classroom, executed):
     own = [e for e in course().values() if path.stem.startswith(e.lesson)]
     ran = ran_well(executed(classroom[0]/'solutions'/path.name), left=[PROGRESS])
@@ -99,7 +97,7 @@ def shown(path):
 
 
 @pytest.mark.slow
-@each_lesson_together
+@each_lesson
 def test_both_runs_show_the_same(path, classroom, executed):
     "A second learner sees the same numbers and pictures; only exercises differ."
     first, second = (shown(executed(classroom[0]/who/path.name)[0]) for who in ('learner', 'solutions'))
@@ -115,7 +113,7 @@ def test_notebook_runs(path, executed):
 
 
 @pytest.mark.slow
-@each_lesson_together
+@each_lesson
 def test_each_cell_can_be_interrupted_and_run_again(path, classroom, executed):
     "No cell breaks itself, and long ones can be stopped."
     _, report = executed(classroom[0]/'learner'/path.name, '--torment')

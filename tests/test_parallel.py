@@ -154,6 +154,15 @@ def test_after_a_worker_was_killed_it_is_the_same_to_the_last_bit(name, runs, fo
 
 
 @slow
+def test_what_aborts_as_python_shuts_down_fails_nothing(tmp_path, monkeypatch):
+    "Gloo's threads live until then, and PyTorch can abort in them: \"terminate called without an active exception\"."
+    (tmp_path/'sitecustomize.py').write_text("""import atexit, os
+if 'RANK' in os.environ: atexit.register(os.abort)""")
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    assert launch(2, epochs=1, hidden=5)[-1].startswith('epoch 1: loss')
+
+
+@slow
 def test_command_alone(tmp_path):
     out = run(sys.executable, '-m', 'sgd_course.parallel', '--epochs=2', '--hidden=5', f'--checkpoint={tmp_path/"c"}',
               cwd=tmp_path, env=ENV).stdout
