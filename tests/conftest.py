@@ -45,9 +45,9 @@ HEAVY = {'browser', 'tree', 'wheel', 'installed', 'executed', 'classroom', 'serv
 
 
 def group(nodeid):
-    "Tests that one worker runs, one after the other: those of a notebook, or those of a file."
+    "Tests that one worker runs, one after the other: those of a lesson, of another folder, or of a file."
     file, _, name = nodeid.partition('::')
-    return re.search(r'\[(.+)]|$', name)[1] or file if file.endswith('test_notebooks.py') else file
+    return re.search(r'\[(\d\d_\w+|\w+)|$', name)[1] or file if file.endswith('test_notebooks.py') else file
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -173,31 +173,35 @@ def classroom(installed, home, once):
 def executed(installed, home, once):
     """A function that runs a notebook in Jupyter's own kernel, from the wheel alone; once for all tests.
 
-    Gives the copy with its outputs, and a dictionary: `error`, `seconds`, `cpu`, `peak` in MB, and
-    `tried`, the addresses that it tried to reach, `left`, the files it left behind.
+    With `--fork`, it runs all notebooks of the folder at one go, without a kernel. Gives the copy with
+    its outputs, and a dictionary: `error`, `seconds`, `cpu`, `peak` in MB, and `tried`, the addresses
+    that it tried to reach, `left`, the files it left behind.
     """
     def executed(path, *how):
+        paths = sorted(path.parent.glob('*.ipynb')) if '--fork' in how else [path]
         def make(folder):
             env = offline_env(home, folder)
-            (folder/'run').mkdir()
-            copy = shutil.copy(path, folder/'run')
-            r = run(installed/'python', TESTS/'run_notebooks.py', *how, copy, env=env, ok=False, timeout=1800)
-            report = json.loads(r.stdout.splitlines()[-1]) if r.stdout else dict(error=r.stderr)
-            report |= dict(tried=network_tries(env), how=how,
-                           left=sorted(set(contents(folder/'run')) - {path.name}))
-            (folder/'report.json').write_text(json.dumps(report))
-        name = '-'.join(['executed', *path.parts[-3:-1], path.stem, *how])
-        folder = once(name, make)
-        return folder/'run'/path.name, json.loads((folder/'report.json').read_text())
+            for f in paths: (folder/f.stem).mkdir()
+            copies = [Path(shutil.copy(f, folder/f.stem)) for f in paths]
+            r = run(installed/'python', TESTS/'run_notebooks.py', *how, *copies, env=env, ok=False, timeout=1800)
+            reports = list(map(json.loads, r.stdout.splitlines()))
+            for n, f in enumerate(copies):
+                report = reports[n] if n < len(reports) else dict(error=r.stderr)
+                left = sorted(set(contents(f.parent)) - {f.name})
+                report |= dict(tried=network_tries(env), left=left)
+                f.with_suffix('.json').write_text(json.dumps(report))
+        folder = once('-'.join(['executed', *path.parts[-3:-1], '' if '--fork' in how else path.stem, *how]), make)
+        copy = folder/path.stem/path.name
+        return copy, json.loads(copy.with_suffix('.json').read_text())
     return executed
 
 
 def pytest_terminal_summary(terminalreporter, config):
     "How often notebooks were executed."
     if hasattr(config, 'workerinput'): return
-    reports = sorted(config._tmp_path_factory.getbasetemp().glob('executed-*/report.json'))
+    reports = [f for f in config._tmp_path_factory.getbasetemp().glob('executed-*/*/*.json') if f.stem == f.parent.name]
     if not reports: return
-    lessons = sum(f.parent.name.startswith('executed-class-') for f in reports)
+    lessons = sum(f.parents[1].name.startswith('executed-class-') for f in reports)
     cpu = sum(json.loads(f.read_text()).get('cpu', 0) for f in reports)
     terminalreporter.write_line(f'Executed {len(reports)} notebooks, {lessons} of them lessons, in {cpu:.0f} s of CPU time.')
 
