@@ -21,7 +21,7 @@ BROWSER_FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic'
 class Lab:
     "JupyterLab on loopback, with a home of its own."
     def __init__(self, root):
-        self.root, self.token = root, secrets.token_hex(16)
+        self.root, self.token, self.clients = root, secrets.token_hex(16), {}
         with socket.socket() as s:
             s.bind(('127.0.0.1', 0))
             self.port = s.getsockname()[1]
@@ -52,7 +52,18 @@ class Lab:
         body = urllib.request.urlopen(r, timeout=20).read()
         return json.loads(body) if body else True
 
+    def client(self, kernel):
+        "A connection to a kernel, which stays open; only for what is asked and replied."
+        from jupyter_client import BlockingKernelClient
+        if kernel not in self.clients:
+            c = BlockingKernelClient(connection_file=str(self.root/'rt'/f'kernel-{kernel}.json'))
+            c.load_connection_file()
+            c.start_channels(iopub=False, stdin=False, hb=False, control=False)
+            self.clients[kernel] = c
+        return self.clients[kernel]
+
     def stop(self):
+        for c in self.clients.values(): c.stop_channels()
         self.process.terminate()
         try: self.process.wait(20)
         except subprocess.TimeoutExpired: self.process.kill()
@@ -105,17 +116,13 @@ class Book:
 
     def ask(self, expression):
         "The value of an expression in the kernel, over a connection of its own."
-        from jupyter_client import BlockingKernelClient
-        c = BlockingKernelClient(connection_file=str(self.lab.root/'rt'/f'kernel-{self.kernel()}.json'))
-        c.load_connection_file()
-        c.start_channels()
-        try:
-            reply = c.execute_interactive('', silent=True, store_history=False, timeout=30,
-                                          user_expressions=dict(v=expression))
-            v = reply['content']['user_expressions']['v']
-            assert v['status'] == 'ok', v
-            return v['data']['text/plain']
-        finally: c.stop_channels()
+        c = self.lab.client(self.kernel())
+        asked = c.execute('', silent=True, store_history=False, user_expressions=dict(v=expression))
+        reply = {}
+        while reply.get('parent_header', {}).get('msg_id') != asked: reply = c.get_shell_msg(timeout=30)
+        v = reply['content']['user_expressions']['v']
+        assert v['status'] == 'ok', v
+        return v['data']['text/plain']
 
 
 def axe_violations(book):

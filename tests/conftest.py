@@ -58,11 +58,6 @@ def pytest_xdist_make_scheduler(config, log):
     return Groups(config, log)
 
 
-def pytest_xdist_auto_num_workers():
-    "One more than there are cores: a test in a browser waits half of its time."
-    return min(os.cpu_count() or 1, 7) + 1
-
-
 # longest first, so that in the end no worker waits for another: these, the lessons from the last, the rest
 LONG = ('test_attack_digits', 'test_attack', 'test_parallel', 'test_explore', 'test_notebooks', 'test_explorers',
         'test_draw', 'test_check', 'test_front_ends', 'test_bar', 'test_cli')

@@ -131,7 +131,7 @@ def slide(book, e):
         r = slider.bounding_box()
         book.page.mouse.move(r['x'] + 10, r['y'] + r['height']/2)
         book.page.mouse.down()
-        for i in range(30): book.page.mouse.move(r['x'] + 10 + i*(r['width'] - 20)/30, r['y'] + r['height']/2)
+        for i in range(12): book.page.mouse.move(r['x'] + 10 + i*(r['width'] - 20)/12, r['y'] + r['height']/2)
         book.page.mouse.up()
         same()
         box = e.get_by_role('spinbutton').nth(a)
