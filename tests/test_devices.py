@@ -100,5 +100,9 @@ def test_training_quickly(device, data):
         torch.manual_seed(0)
         model = train_quickly(quick_net().to(device), data.train_x[:1280], data.train_y[:1280], epochs=1,
                               generator=gen(), device=device)
-        with torch.no_grad(): return model(data.valid_x[:100].to(device)).cpu()
-    assert_close(trained(device), trained('cpu'), rtol=0, atol=1e-3)  # scores, after batch norm
+        with torch.no_grad(): return model(data.valid_x.to(device)).cpu()
+    here, there = trained('cpu'), trained(device)
+    # cuDNN's convolutions round to 10 bits (TF32), and 10 steps make more of it: on an H200, over 6 seeds, the
+    # scores differed by up to .27 of their spread, and by .02 without TF32
+    assert (there - here).abs().max() < (.5*here.std() if device == 'cuda' else 1e-3)
+    assert torch.equal(there > 0, here > 0)

@@ -435,7 +435,7 @@ def late_answers_do_not_pull_the_slider_back(book, e):
     os.kill(pid, signal.SIGSTOP)
     try:
         book.page.keyboard.press('End')
-        book.page.wait_for_function('() => messages >= 1')   # sent, and not answered
+        book.page.wait_for_function('() => messages && stops.at(-1) === "19"')   # sent and seen, not answered
         for _ in range(2): book.page.keyboard.press('ArrowLeft')
     finally: os.kill(pid, signal.SIGCONT)
     book.until('e.lr', '0.9')

@@ -158,7 +158,7 @@ def test_what_aborts_as_python_shuts_down_fails_nothing(tmp_path, monkeypatch):
     "Gloo's threads live until then, and PyTorch can abort in them: \"terminate called without an active exception\"."
     (tmp_path/'sitecustomize.py').write_text("""import atexit, os
 if 'RANK' in os.environ: atexit.register(os.abort)""")
-    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=os.pathsep)
     assert launch(2, epochs=1, hidden=5)[-1].startswith('epoch 1: loss')
 
 
