@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from browser import notebook
@@ -142,3 +143,44 @@ def test_explorer_in_notebook_7(browser, lab):
             page.wait_for_timeout(100)
     slides(until, page.evaluate, lambda: page.keyboard.press('ArrowRight'))
     page.close()
+
+
+# --- each lesson in JupyterLab as it comes: run, saved, and opened again when its kernel is gone
+
+RAN = """() => { const book = jupyterapp.shell.currentWidget;
+    return book.sessionContext.session?.kernel?.status === 'idle' && book.content.widgets.every(
+        c => c.model.type !== 'code' || !c.model.sharedModel.source.trim() || c.model.executionCount); }"""
+# goes through the notebook as a reader does, since JupyterLab leaves out what is far from the screen
+SEEN = """async () => { const found = {}, book = jupyterapp.shell.currentWidget.content;
+    for (const [i, cell] of book.widgets.entries()) {
+        if (cell.model.type !== 'code' || !cell.model.outputs.length) continue;
+        const node = cell.outputArea.node, end = performance.now() + 30000;
+        const text = () => node.isConnected ? node.innerText.trim() : '';
+        const pictures = () => [...node.querySelectorAll('img')].filter(img => img.checkVisibility()).length;
+        do {
+            await book.scrollToItem(i);
+            await new Promise(r => setTimeout(r, 50));
+        } while ((!(text() || pictures()) || /Loading widget|drawn/.test(text())) && performance.now() < end);
+        found[cell.model.id] = [text(), pictures()];
+    }
+    return found; }"""
+BROKEN = re.compile('Error displaying|model not found|Loading widget|Traceback')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [f.name for f in sorted((REPO/'nbs').glob('[0-9]*.ipynb'))])
+def test_a_lesson_opened_again(name, open_book, lab, classroom):
+    path = Path(shutil.copy(classroom[0]/'learner'/name, lab.root/'nb'))
+    book = open_book(path=path)
+    book.command('notebook:run-all-cells')
+    book.page.wait_for_function(RAN, timeout=600_000)
+    first = book.page.evaluate(SEEN)
+    book.command('docmanager:save')
+    book.page.wait_for_function('() => !jupyterapp.shell.currentWidget.context.model.dirty')
+    book.page.close()
+    for s in lab.api('sessions'): lab.api(f'sessions/{s["id"]}', 'DELETE')
+    again = open_book(path=path).page.evaluate(SEEN)
+    for text, _ in [*first.values(), *again.values()]: assert not BROKEN.search(text), text
+    assert len(first) > 20 and [k for k in first if first[k][0] and not again[k][0]] == []
+    assert [k for k in first if first[k][1] and not again[k][1]] == [], 'where there was a picture, there is one'
+    assert path.stat().st_size < 1_500_000
