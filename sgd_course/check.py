@@ -725,7 +725,7 @@ class Prediction(Asks):
             raise ValueError(f'answer is {answer}: expected a number {self._range()}.')
         example = repr(next(iter(options))) if options else 'number'
         listed = ''.join(f'    {o}\n' for o in options or [])
-        call = f'Your prediction: `predict_{name}({example})`.'
+        call = f'Type your prediction, as in `predict_{name}({example})`.'
         super().__init__(question, f'{listed}\n{call}' if options else call)
 
     def _inside(self, v):
