@@ -16,7 +16,8 @@ from sgd_course.gradients import gradient
 from sgd_course.pixels import accuracy, score
 from sgd_course.slope import slope
 
-pytestmark = pytest.mark.slow  # some hundred answers; the mistakes that exercises list are in test_check
+pytestmark = [  # some hundred answers; the mistakes that exercises list are in test_check
+    pytest.mark.slow, pytest.mark.filterwarnings('ignore:.torch.jit.script. is deprecated')]
 ANSWERS = []  # exercise, answer, `None` if it is right, else what the check must say of it
 
 

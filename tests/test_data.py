@@ -16,7 +16,6 @@ from PIL import Image
 from sgd_course import data
 from sgd_course.data import digits, mnist_sample, threes_and_sevens
 
-pytestmark = pytest.mark.filterwarnings('error')
 BYTES = data._BUNDLE.read_bytes()
 
 

@@ -13,8 +13,6 @@ from sgd_course import plot
 from sgd_course.plot import LivePlot, draw_autograd, draw_steps, plot_function, plot_path, show_digit, \
     show_digits, show_error, show_weights, subplots, table
 
-pytestmark = pytest.mark.filterwarnings('error')
-
 
 @pytest.fixture(autouse=True)
 def alone():
