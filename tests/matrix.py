@@ -158,9 +158,9 @@ def main():
     for name in names:
         done.append(cell(name, args.workers, args.keep))
         print(line(done[-1]), flush=True)
-    failed = [(c['name'], f, e) for c in done for f, e in c.get('failed', {}).items()]
-    for name, f, e in failed: print(f'\n--- {name}: {f}\n' + re.sub(r'\x1b\[[\d;]*m', '', e))
-    return int(bool(failed))
+        for f, e in done[-1].get('failed', {}).items():
+            print(f'\n--- {done[-1]["name"]}: {f}\n' + re.sub(r'\x1b\[[\d;]*m', '', e), file=sys.stderr, flush=True)
+    return int(any(c.get('failed') for c in done))
 
 
 if __name__ == '__main__': sys.exit(main())

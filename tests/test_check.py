@@ -562,7 +562,17 @@ def test_a_lock_that_was_left_behind():
     assert saved()['00 scaled']['correct'] and not lock.exists()
 
 
-def many_marks(n):
+def test_a_mark_waits_for_its_turn():
+    lock = Path(f'{PROGRESS}.lock')
+    lock.touch()
+    threading.Timer(.3, lock.unlink).start()
+    start = time.monotonic()
+    check._mark('a', True)
+    assert time.monotonic() - start > .25 and saved()['a']['correct'] and not lock.exists()
+
+
+def many_marks(n, together):
+    together.wait()
     for k in range(25): check._mark(f'{k % 5}', False)
     check._mark(f'own {n}', True)
 
@@ -570,7 +580,8 @@ def many_marks(n):
 @pytest.mark.slow
 def test_kernels_at_once_lose_nothing():
     context = multiprocessing.get_context('spawn')
-    kernels = [context.Process(target=many_marks, args=(n,)) for n in range(2)]
+    together = context.Barrier(2)  # what they import takes longer than the marks
+    kernels = [context.Process(target=many_marks, args=(n, together)) for n in range(2)]
     for k in kernels: k.start()
     for k in kernels: k.join(600)
     marks = saved()

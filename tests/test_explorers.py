@@ -11,10 +11,11 @@ from browser import shown
 from conftest import REPO, offline_env, run
 from playwright.sync_api import expect
 
+from sgd_course.classifier import sweep
 from sgd_course.curve import roller_coaster
-from sgd_course.explorers import (explore_descent, explore_fit, explore_folds, explore_momentum,
-                                  explore_slope)
-from sgd_course.layers import bullseye, sweep_widths
+from sgd_course.explorers import (FoldsPicture, SlopePicture, SweepPicture, explore_descent, explore_fit,
+                                  explore_folds, explore_momentum, explore_slope)
+from sgd_course.layers import bullseye, plane_scores, sweep_widths
 from sgd_course.optimizers import ravine
 
 # lesson -> the function that its cell calls, and the lines before it that the call needs
@@ -37,6 +38,30 @@ def call(lesson):
 
 
 # --- in Python
+
+def test_the_secant_has_the_slope_that_it_says():
+    picture = SlopePicture(lambda x: x**2)
+    picture(nudge=.5, x=-1.5)
+    (x0, x1), (y0, y1) = picture.through.get_data()
+    assert float((y1 - y0)/(x1 - x0)) == pytest.approx(-2.5)
+
+
+def test_the_dots_of_a_sweep_are_at_their_epoch():
+    s = sweep([.1, 1.], epochs=3, progress=False)
+    picture = SweepPicture(s)
+    picture(lr=1., epoch=2)
+    assert [d.get_ydata()[0] for d in picture.dots] == [s.loss[1, 1], s.accuracy[2, 1]]
+
+
+def test_the_plane_is_not_turned():
+    nets = sweep_widths(*bullseye(), [1, 3], [0, 40])
+    picture = FoldsPicture(nets)
+    picture(hidden=3, step=40)
+    line = torch.linspace(-picture.reach, picture.reach, 81).tolist()
+    at = torch.tensor([[x, y] for y in line for x in line])  # a row for each y, from below
+    expected = plane_scores(at, *(v[1, 1] for v in nets.params)).sigmoid().reshape(81, 81)
+    assert (torch.as_tensor(picture.image.get_array()) - expected).abs().max() < .051  # in steps of .1
+
 
 def pictures(e): return e._book.twin(range(len(e._book)))
 

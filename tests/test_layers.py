@@ -1,4 +1,5 @@
 "Networks, cross-entropy and the ladder of lesson 08."
+import copy
 import importlib.util
 import json
 import math
@@ -125,11 +126,37 @@ GOOD = dict(accuracy=[.9, .8], seconds=[1., 2.], parameters=3, made_with={})
     '', '{', '[]', '3', '{"net": 3}', '{"net": {}}', json.dumps({'net': GOOD | dict(accuracy=[.9])}),
     json.dumps({'net': GOOD | dict(accuracy=[.9, 1.1])}), json.dumps({'net': GOOD | dict(accuracy=[], seconds=[])}),
     json.dumps({'net': GOOD | dict(accuracy=[.9, math.nan])}), json.dumps({'net': GOOD | dict(parameters='3')}),
-    json.dumps({'net': GOOD | dict(accuracy='high')}), json.dumps({'net': GOOD | dict(more=1)}), b'\xff\xfe'])
+    json.dumps({'net': GOOD | dict(accuracy='high')}), json.dumps({'net': GOOD | dict(seconds=[1., -2.])}),
+    json.dumps({'net': GOOD | dict(more=1)}), b'\xff\xfe'])
 def test_damaged_ladder_is_refused(text, tmp_path):
     path = tmp_path/'ladder.json'
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match='is damaged.*Run benchmarks/ladder.py'): ladder(path)
+
+
+@pytest.fixture(scope='module')
+def data(): return as_vectors(threes_and_sevens())
+
+
+def zeros():
+    model = nn.Linear(784, 1)
+    for p in model.parameters(): nn.init.zeros_(p)
+    return model
+
+
+def test_the_order_of_the_images_follows_the_seed(data):
+    few = data._replace(train_x=data.train_x[::5], train_y=data.train_y[::5])
+    one, again, two = (follow(Recipe(zeros, cross_entropy, .1, 1), seed, few)[0].weight for seed in (1, 1, 2))
+    assert torch.equal(one, again) and not torch.equal(one, two)
+
+
+def test_quick_training_follows_its_generator_alone():
+    x, y = torch.rand(40, 784), (torch.arange(40) % 2)[:, None].float()
+    net = simple_net(2)
+    def trained(seed, other):
+        torch.manual_seed(other)
+        return train_quickly(copy.deepcopy(net), x, y, 1, 8, generator=torch.Generator().manual_seed(seed))[0].weight
+    assert torch.equal(trained(0, 1), trained(0, 2)) and not torch.equal(trained(0, 1), trained(1, 1))
 
 
 def test_good_and_missing_ladder(tmp_path):

@@ -20,7 +20,7 @@ from ..gradients import gradient
 # %% ../../nbs/solutions/04_learning_rate.ipynb #7e970745
 def bowl(*cs):
     "A bowl with these curvatures along its axes, one for each weight."
-    def f(w): return (w.new_tensor(cs)*w**2).sum()/2
+    def f(w): return (torch.tensor(cs, dtype=w.dtype, device=w.device)*w**2).sum()/2
     f.__doc__ = f'({" + ".join(f"{c:g}*w[{i}]**2" for i, c in enumerate(cs))})/2'
     return f
 
