@@ -2,8 +2,8 @@
 
     python run_notebooks.py [--torment | --fork] [--workers N] NOTEBOOK_OR_FOLDER...
 
-Prints, for each notebook, what it took; with `--torment`, every cell is run twice in a row and once
-more after the next one, and long ones are interrupted and run again. With `--fork` there is no kernel: the shell of nbdev-test runs each
+Prints, for each notebook, what it took; with `--torment`, every cell is run twice in a row, and long
+ones are interrupted and run again. With `--fork` there is no kernel: the shell of nbdev-test runs each
 notebook in a fork of one process that has imported PyTorch, which saves 3 seconds each. Ends with 1 if
 a cell failed.
 """
@@ -30,29 +30,24 @@ print(sum(r.ru_utime + r.ru_stime for r in _r), _r[0].ru_maxrss)
 '''
 
 
-class Impatient(NotebookClient):
-    "Runs each cell again at once, and again after the next one; one that takes long is interrupted, and run once more."
-    above = None
+# an interrupt can strike torch.no_grad while it ends, and gradients stay off: PyTorch's fault, and rare
+GRADIENTS = nbformat.v4.new_code_cell('import torch; torch.set_grad_enabled(True);')
 
+
+class Impatient(NotebookClient):
+    "Runs each cell again at once; one that takes long is interrupted then, and run once more."
     async def async_execute_cell(self, cell, cell_index, **kwargs):
         once = super().async_execute_cell
         if cell.cell_type != 'code' or not cell.source.strip(): return await once(cell, cell_index, **kwargs)
         await once(cell, cell_index, **kwargs)  # what it imports is there from now on: half an import is no state
-        again, above = asyncio.ensure_future(once(cell, cell_index, **kwargs)), self.above
-        self.above = None
-        if (await asyncio.wait([again], timeout=LONG))[0]:
-            await again
-            self.above = cell, cell_index  # when it takes long, once more is enough
-        else:
-            await self.km.interrupt_kernel()
-            try: await again  # it may just have ended
-            except CellExecutionError as e:
-                if e.ename != 'KeyboardInterrupt': raise
-                await once(cell, cell_index, **kwargs)
-        if above:
-            await once(*above, **kwargs)
-            await once(cell, cell_index, **kwargs)
-        return cell
+        again = asyncio.ensure_future(once(cell, cell_index, **kwargs))
+        if (await asyncio.wait([again], timeout=LONG))[0]: return await again
+        await self.km.interrupt_kernel()
+        try: return await again  # it may just have ended
+        except CellExecutionError as e:
+            if e.ename != 'KeyboardInterrupt': raise
+        await once(GRADIENTS, cell_index, **kwargs)
+        return await once(cell, cell_index, **kwargs)
 
 
 def run(path, torment=False):

@@ -151,9 +151,11 @@ def test_explorer_in_notebook_7(browser, lab):
 
 # --- each lesson in JupyterLab as it comes: run, saved, and opened again when its kernel is gone
 
-RAN = """() => { const book = jupyterapp.shell.currentWidget;
-    return book.sessionContext.session?.kernel?.status === 'idle' && book.content.widgets.every(
-        c => c.model.type !== 'code' || !c.model.sharedModel.source.trim() || c.model.executionCount); }"""
+RAN = """() => {
+    const book = jupyterapp.shell.currentWidget, cells = book.content.widgets.filter(c => c.model.type === 'code');
+    const failed = cells.some(c => c.model.outputs.toJSON().some(o => o.output_type === 'error'));
+    return book.sessionContext.session?.kernel?.status === 'idle' && (failed || cells.every(
+        c => !c.model.sharedModel.source.trim() || c.model.executionCount)); }"""
 # goes through the notebook as a reader does, since JupyterLab leaves out what is far from the screen
 SEEN = """async () => { const found = {}, book = jupyterapp.shell.currentWidget.content;
     for (const [i, cell] of book.widgets.entries()) {
