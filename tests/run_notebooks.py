@@ -30,10 +30,6 @@ print(sum(r.ru_utime + r.ru_stime for r in _r), _r[0].ru_maxrss)
 '''
 
 
-# an interrupt can strike torch.no_grad while it ends, and gradients stay off: PyTorch's fault, and rare
-GRADIENTS = nbformat.v4.new_code_cell('import torch; torch.set_grad_enabled(True);')
-
-
 class Impatient(NotebookClient):
     "Runs each cell again at once; one that takes long is interrupted then, and run once more."
     async def async_execute_cell(self, cell, cell_index, **kwargs):
@@ -46,7 +42,8 @@ class Impatient(NotebookClient):
         try: return await again  # it may just have ended
         except CellExecutionError as e:
             if e.ename != 'KeyboardInterrupt': raise
-        await once(GRADIENTS, cell_index, **kwargs)
+        # it can strike torch.no_grad while that ends, and gradients stay off: PyTorch's fault, and rare
+        self.kc.execute('import torch; torch.set_grad_enabled(True)', silent=True, store_history=False)
         return await once(cell, cell_index, **kwargs)
 
 
