@@ -62,6 +62,9 @@ class Lab:
             self.clients[kernel] = c
         return self.clients[kernel]
 
+    def end_kernels(self):
+        for s in self.api('sessions'): self.api(f'sessions/{s["id"]}', 'DELETE')
+
     def stop(self):
         for c in self.clients.values(): c.stop_channels()
         self.process.terminate()

@@ -237,7 +237,7 @@ def open_book(lab, browser):
         return books[-1]
     yield open_one
     for page in pages: page.close()
-    for s in lab.api('sessions'): lab.api(f'sessions/{s["id"]}', 'DELETE')
+    lab.end_kernels()
     ours = (f'http://127.0.0.1:{lab.port}/', 'blob:', 'data:')
     assert [u for u in asked if not u.startswith(ours)] == []
     assert [e for b in books for e in b.errors] == []

@@ -184,7 +184,7 @@ def test_a_lesson_opened_again(name, open_book, lab, classroom):
     book.command('docmanager:save')
     book.page.wait_for_function('() => !jupyterapp.shell.currentWidget.context.model.dirty')
     book.page.close()
-    for s in lab.api('sessions'): lab.api(f'sessions/{s["id"]}', 'DELETE')
+    lab.end_kernels()
     again = open_book(path=path).page.evaluate(SEEN)
     for text, _ in [*first.values(), *again.values()]: assert not BROKEN.search(text), text
     assert len(first) > 20 and [k for k in first if first[k][0] and not again[k][0]] == []
