@@ -34,17 +34,27 @@ class Impatient(NotebookClient):
     "Runs each cell again at once; one that takes long is interrupted then, and run once more."
     async def async_execute_cell(self, cell, cell_index, **kwargs):
         once = super().async_execute_cell
-        if cell.cell_type != 'code' or not cell.source.strip(): return await once(cell, cell_index, **kwargs)
         await once(cell, cell_index, **kwargs)  # what it imports is there from now on: half an import is no state
-        again = asyncio.ensure_future(once(cell, cell_index, **kwargs))
-        if (await asyncio.wait([again], timeout=LONG))[0]: return await again
-        await self.km.interrupt_kernel()
-        try: return await again  # it may just have ended
-        except CellExecutionError as e:
-            if e.ename != 'KeyboardInterrupt': raise
+        if cell.cell_type != 'code' or not cell.source.strip(): return cell
+        # nbclient waits for the reply, and there is none if the interrupt strikes when the cell has just ended
+        again = self.kc.execute(cell.source, stop_on_error=False)
+        end = asyncio.ensure_future(self.idle(again))
+        if not (await asyncio.wait([end], timeout=LONG))[0]: await self.km.interrupt_kernel()
+        error = await end
+        if not error: return cell
+        if error['ename'] != 'KeyboardInterrupt': raise CellExecutionError.from_cell_and_msg(cell, error)
         # it can strike torch.no_grad while that ends, and gradients stay off: PyTorch's fault, and rare
         self.kc.execute('import torch; torch.set_grad_enabled(True)', silent=True, store_history=False)
         return await once(cell, cell_index, **kwargs)
+
+    async def idle(self, request):
+        "Wait until the kernel is done with a request; give the error, if there was one."
+        error = None
+        while True:
+            said = await self.kc.iopub_channel.get_msg(timeout=self.timeout)
+            if said['parent_header'].get('msg_id') != request: continue
+            if said['msg_type'] == 'error': error = said['content']
+            if said['content'].get('execution_state') == 'idle': return error
 
 
 def run(path, torment=False):
@@ -105,7 +115,7 @@ def main():
     with ThreadPoolExecutor(args.workers) as pool:
         jobs = [(f, pool.submit(run_one, f)) for f in sum(found, [])]
         for f, job in jobs:
-            said = dict(error=str(job.exception())) if job.exception() else job.result()
+            said = job.result() if not (e := job.exception()) else dict(error=str(e) or repr(e))
             failed |= 'error' in said
             print(json.dumps(dict(notebook=str(f), **said)), flush=True)
     return int(failed)

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from conftest import REPO, contents, copy_tree, network_tries, run
 
@@ -119,6 +120,15 @@ def test_each_cell_can_be_interrupted_and_run_again(path, classroom, executed):
     "No cell breaks itself, and long ones can be stopped."
     _, report = executed(classroom[0]/'learner'/path.name, '--torment')
     assert not report.get('error'), report['error']
+
+
+@pytest.mark.slow
+def test_a_cell_interrupted_in_its_last_moment(tmp_path):
+    "ipykernel then sends no reply, and who waits for one waits until the timeout."
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell('get_ipython().kernel._execute_sleep = 2')])
+    nbformat.write(nb, tmp_path/'last_moment.ipynb')
+    r = run(sys.executable, REPO/'tests'/'run_notebooks.py', '--torment', tmp_path, timeout=120)
+    assert 'error' not in json.loads(r.stdout)
 
 
 @pytest.mark.slow
