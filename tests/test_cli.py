@@ -257,10 +257,12 @@ IN_HOME, IN_PATH = '@jupyterlab/help-extension:about', '@jupyterlab/help-extensi
 def test_a_signal_is_passed_on(tmp_path):
     "Ctrl-C reaches the program anyway, and does not end the command before it; SIGTERM reaches it through the command."
     (tmp_path/'program.py').write_text('''
-import signal, sys, time
-def stop(n, _): print("asked" if n == signal.SIGINT else "stopped", flush=True); n == signal.SIGTERM and sys.exit(3)
+import os, signal, sys, time
+def stop(n, _):  # print would not do: a signal may come in the middle of another print
+    os.write(1, b"asked\\n" if n == signal.SIGINT else b"stopped\\n")
+    if n == signal.SIGTERM: sys.exit(3)
 for n in signal.SIGINT, signal.SIGTERM: signal.signal(n, stop)
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 while True: time.sleep(.05)''')
     code = 'import os, sys\nfrom sgd_course.cli import _run\nsys.exit(_run([sys.executable, "program.py"], os.environ))'
     p = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, start_new_session=True,
