@@ -50,6 +50,7 @@ def group(nodeid):
     return re.search(r'\[(\d\d_\w+|\w+)|$', name)[1] or file if file.endswith('test_notebooks.py') else file
 
 
+@pytest.hookimpl(optionalhook=True)  # there may be no pytest-xdist
 def pytest_xdist_make_scheduler(config, log):
     "Groups in the order of collection. (With pytest 9.2, pytest-xdist 3.8 ignores xdist_group marks.)"
     from xdist.scheduler import LoadScopeScheduling
