@@ -216,8 +216,8 @@ _without_gradient = {
 check_one_epoch = Exercise(
     one_epoch, '06', use=_epoch_done, random=any_training,
     cases=[any_training(torch.Generator().manual_seed(seed)) for seed in (101, 102)],
-    why='These lines train every model there is: only the model, the loss and the rule of the '
-        'step are others.',
+    why='With another model, loss or rule of the step, these lines train the networks of '
+        'lessons 08 and 09.',
     hints=['Which of the seven steps are done for each batch?',
            'The images of a batch are `x[i]`, its labels `y[i]`, for each `i` in `batches`.',
            'For each batch: `mnist_loss` of `linear1`, `backward()`, move `w` and `b` in '

@@ -106,8 +106,8 @@ check_fit_line = Exercise(
     cases=[(torch.tensor([-1., 0., 1.]), torch.tensor([1., 3., 5.]), .1, 1),
            (torch.tensor([-1., 0., 1.]), torch.tensor([1., 3., 5.]), .1, 5),
            (torch.tensor([-1., 0., 1.]), torch.tensor([1., 3., 5.]), 1.2, 3)],  # diverges
-    why='Here is all of training: a network of a billion weights is trained by this loop, with '
-        'another line for the predictions.',
+    why='Here is all of training: the same loop trains networks, with another line for the '
+        'predictions.',
     hints=['Which of the seven steps come before the loop, and which are inside it?',
            'Before it: `params = torch.zeros(2).requires_grad_()`. In it: predict, loss, gradient, '
            'step.',
@@ -271,7 +271,7 @@ predict_throw = Prediction(
     'throw', 'What would a rate of 0.1 do to the three parameters here?', 'throw them far away',
     {'hardly move them': 'A step is the rate times the slope, and one slope is more than 10,000.',
      'bring them nearer': 'It depends on the curvature, which is not that of `x**2`.',
-     'throw them far away': 'This loss is far steeper than `x**2`, and the step many thousands '
+     'throw them far away': 'This loss is far steeper than `x**2`, and the step more than 5,000 '
                             'long.'})
 
 predict_patience = Prediction(

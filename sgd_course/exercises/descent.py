@@ -148,7 +148,7 @@ check_step_all = Exercise(
     random=lambda g: (loss_of_two(uniform(g, .5, 3), uniform(g, -2, 2)),
                       leaves([uniform(g, 1, 3), uniform(g, -3, -1)], uniform(g, 3, 5)),
                       uniform(g, .01, .4)),
-    why='This is all that an optimizer does, for two parameters or for a billion.',
+    why='This is all that the optimizer of lesson 06 does, for two parameters or for many.',
     hints=['Where do the gradients come from? Nothing has called `backward()` yet.',
            'After `f(*params).backward()` each parameter `p` has a `p.grad`. What must the change '
            'of `p` not be part of?',

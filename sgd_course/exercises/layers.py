@@ -134,8 +134,8 @@ check_entropy_slopes = Exercise(
     entropy_slopes, '08', use=by_hand, random=_any_digits,
     cases=[(torch.tensor([[0.], [0.]]), torch.tensor([[1.], [0.]])),
            (torch.tensor([[4.], [.5], [-4]]), torch.ones(3, 1))],
-    why='The slope is how wrong the probability is. So a digit pulls until it is right, and this '
-        'is why nearly every classifier is trained with this loss.',
+    why='The slope is how wrong the probability is. So a digit pulls until it is right, which '
+        'with `mnist_loss` it does not.',
     hints=['What does the figure of the slopes show far on the left, and far on the right?',
            'For a 3 the size of the slope is `1 - p`, where `p` is the sigmoid of its score.',
            'For a 3 it is `p - 1`, for a 7 it is `p`. Can you write both in one?',
@@ -192,8 +192,8 @@ check_tent = Exercise(
     tent, '08', use=_of_relus, random=_any_tent, tol=(1e-4, 1e-4),
     cases=[(torch.tensor([-2., -1, -.5, 0, .5, 1, 2, 3]), -1., 1.),
            (torch.tensor([0., 1, 2, 3, 4, 5, 6]), 1., 5.)],
-    why='Tents side by side, each with its own height, follow any curve: so a wide enough hidden '
-        'layer comes as close to it as you like.',
+    why='Tents side by side, each with its own height, come close to any continuous curve on a '
+        'bounded stretch: so does a wide enough hidden layer.',
     hints=['How steep is the tent in each of its four parts? Each fold changes that.',
            'Without heights: `(x - left).relu()` goes up with slope 1 from `left` on.',
            'In the middle the slope changes from 1 to -1, by -2: `- 2*(x - middle).relu()`.',

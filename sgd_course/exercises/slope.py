@@ -51,8 +51,8 @@ check_central_slope = Exercise(
     cases=[(square, 3., .5), (cubic(1, 0), 1., .5), (square, -1.5, .5)],
     random=lambda g: (cubic(uniform(g, 1, 3), uniform(g, -2, 2)), uniform(g, -2, 2),
                       uniform(g, .1, 1)),
-    why='On a parabola its error cancels wholly; on other curves it shrinks with the square of '
-        'the nudge.',
+    why='On a parabola its error cancels wholly; on other smooth curves it shrinks with the '
+        'square of the nudge, down to rounding.',
     hints=['A slope is rise over run. Between which two places do you measure the rise?',
            'The two places are `x - nudge` and `x + nudge`. How far apart are they?',
            'The rise is `f(x + nudge) - f(x - nudge)`, the run is `2*nudge`.'],
@@ -89,7 +89,7 @@ check_step_down = Exercise(
     step_down, '02', oracle=_step_by_autograd,
     cases=[(square, -1.5, .1), (square, 1.5, .1)],
     random=lambda g: (any_parabola(g), uniform(g, -4, 4), uniform(g, .01, .4)),
-    why='This one line, for all weights at once, is what trains every network.',
+    why='This one line, for all weights at once, is gradient descent, as lesson 06 trains with it.',
     hints=['The slope says which way is up. Which way do you want to go?',
            'How far: `lr` times `slope(f, x)`. Give the new `x`, not the distance.'],
     mistakes={
