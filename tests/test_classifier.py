@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from sgd_course import broken, classifier
-from sgd_course.classifier import (BasicOptim, check_labels, holdout, init_params,
-                                   linear1, minibatches, mnist_loss, sweep, train, train_epoch, validate)
-from sgd_course.data import Digits
+from sgd_course.classifier import (BasicOptim, as_vectors, check_labels, holdout, init_params, linear1,
+                                   minibatches, mnist_loss, sweep, train, train_epoch, validate)
+from sgd_course.data import Digits, threes_and_sevens
 from sgd_course.training import few_threads
 
 NBS = Path(__file__).parent.parent/'nbs'
@@ -324,6 +324,19 @@ def test_every_prediction_has_buttons_and_no_cell_is_empty(name):
     assert all(sources)
     asked = [k for k, s in enumerate(sources) if '**Predict.**' in s]
     assert len(asked) > 2 and all(re.fullmatch(r'predict_\w+', sources[k + 1]) for k in asked)
+
+
+@pytest.mark.long
+def test_the_first_worse_epoch_is_no_end():
+    "What lesson 06 says of it, with other orders of the digits."
+    data = as_vectors(threes_and_sevens())
+    for seed in range(10):
+        w, b = init_params((784, 1), std=0), init_params(1, std=0)
+        history = train(partial(linear1, w=w, b=b), BasicOptim((w, b), 1.), data, 20, progress=False,
+                        generator=torch.Generator().manual_seed(seed))
+        accuracy = torch.tensor(history.accuracy)
+        worse = (accuracy.diff() < 0).nonzero()[0].item() + 1
+        assert worse < 15 and .001 < accuracy[-1] - accuracy[worse - 1] < .008
 
 
 @pytest.mark.long
