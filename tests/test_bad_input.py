@@ -9,6 +9,7 @@ import torch
 from torch import tensor
 
 from sgd_course import all as c
+from sgd_course.validate import real, whole
 
 nan, inf = math.nan, math.inf
 each = pytest.mark.parametrize
@@ -138,6 +139,15 @@ def test_slope():
         fails(lambda: c.slope(abs, x), TypeError, f'x is {x!r}', 'expected one finite number')
     for nudge in 0, nan, 'small':
         fails(lambda: c.slope(abs, 1., nudge), (ValueError, TypeError), 'nudge is', 'expected')
+    assert 1 - 1e-16 < 1  # below 1 there are more numbers than above it
+    fails(lambda: c.slope(abs, 1., 1e-16), ValueError, 'too small to change x = 1')
+
+
+def test_bounds_of_numbers():
+    assert [whole('n', 0), whole('n', 2, 2), real('lr', .1, above=0)] == [0, 2, .1]
+    fails(lambda: whole('n', 1, 2), ValueError, 'n is 1', 'expected a whole number, 2 or more')
+    for v in 0, -1: fails(lambda: real('lr', v, above=0), ValueError, 'expected one finite number greater than 0.')
+    fails(lambda: real('lr', nan), ValueError, 'expected one finite number.')
 
 
 def test_gradient():
