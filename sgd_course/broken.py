@@ -237,7 +237,7 @@ _WHY = {
     'gradients not cleared': 'The old gradients never leave the sum: the weights roll on in a '
                              'straight line. The loss does not show it.',
     'not shuffled': 'Batches of 3s only, then of 7s only: the loss jumps at the same places.',
-    'no sigmoid': 'Only without a sigmoid can the loss of a digit be above 1.',
+    'no sigmoid': 'With this loss, a digit can only lose more than 1 without a sigmoid.',
     'wrong direction': 'The healthy run in a mirror: the loss goes up to 1, the accuracy to 0.',
     'accuracy as the loss': 'Its gradient is 0: the loss trembles, the weights never move.',
     'learning rate too high': 'One leap to where the sigmoid is flat, and there the weights stay.',
