@@ -353,7 +353,8 @@ def drawn(ax):
     (lambda x: x**4, 2., .5, 10, [2, -14]), (parabola, -1.5, 100., 20, [-1.5, 298.5]),
     (parabola, -1.5, 1e10, 50, [-1.5]), (parabola, -1.5, 1e300, 5, [-1.5]),
     (lambda x: -x**2, 1., 1., 2000, [1, 3, 9, 27, 81, 243, 729]), (parabola, 1e30, .1, 2, [1e30]),
-    (torch.exp, 5., 100., 3, [5]), (lambda x: x**4 - 3*x**2, 1., 5., 9, [1, 11])])
+    (torch.exp, 5., 100., 3, [5]), (parabola, 100., 1.5, 30, [100*(-2.)**k for k in range(10)]),
+    (lambda x: x**4 - 3*x**2, 1., 5., 9, [1, 11])])
 def test_divergence_is_drawn(f, start, lr, steps, seen):
     with warnings.catch_warnings():
         warnings.simplefilter('error')
@@ -371,6 +372,21 @@ def test_a_loss_that_explodes_is_a_straight_line():
     torch.testing.assert_close(drawn(losses)[0][:, 1], 2.25*9.**torch.arange(11).double())
     for lr in .1, 1.1:
         assert c.plot_descent(parabola, -1.5, lr)[1].get_yscale() == 'linear'
+    assert c.plot_descent(parabola, .1, 2., 10)[1].get_yscale() == 'log'  # also if it begins below 1
+
+
+def test_a_loss_of_tensors_that_learn_is_drawn():
+    a = tensor(1.).requires_grad_()
+    curve, losses = c.plot_descent(lambda x: a*x**2, -1.5, .1, 10)
+    assert len(drawn(losses)[0]) == 11
+
+
+def test_new_pictures_say_what_they_show():
+    "To those who do not see them."
+    for axs, said in ((c.plot_descent(parabola, -1.5, .1)[0], '10 steps from -1.5 to -0.161'),
+                      (c.plot_fit(t, t, t, 'A line'), 'A line: measurements as dots'),
+                      (c.plot_valley(c.ravine, (-1, 1), (-1, 1), 'A ravine'), 'A ravine')):
+        assert said in repr(axs.figure)
 
 
 @each('preds', [[nan, 1., inf], [1., -inf, 1e39], [nan]*3, [1e308, -1e308, 0]], ids=str)
