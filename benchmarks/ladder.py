@@ -1,4 +1,4 @@
-"""The ladder of lesson 08: how good is each model, with five seeds? Writes sgd_course/ladder.json.
+"""The ladder of lesson 11: how good is each model, with five seeds? Writes sgd_course/ladder.json.
 
     python benchmarks/ladder.py                          # all rungs
     python benchmarks/ladder.py --rungs linear,net       # these; the others stay as they are
@@ -19,14 +19,14 @@ from time import perf_counter
 
 import torch
 
-from sgd_course.classifier import as_vectors, holdout, validate
+from sgd_course.classifier import flatten_digits, train_valid_split, validate
 from sgd_course.data import mnist_sample, threes_and_sevens
-from sgd_course.layers import (LADDER, RECIPES, choose_rate, first_losses, follow, quick_net,
-                               resnet_learner, train_quickly)
+from sgd_course.layers import (LADDER, CONFIGS, choose_lr, first_losses, run_config, small_cnn,
+                               resnet_learner, train_cnn)
 from sgd_course.pixels import accuracy, mean_absolute_error, nearest_centroid
 
 SEEDS = range(5)
-data = as_vectors(threes_and_sevens())
+data = flatten_digits(threes_and_sevens())
 
 
 # --- a rung is a function of a seed that gives accuracy, seconds of training, and parameters
@@ -41,7 +41,7 @@ def baseline(seed):
 
 def trained(recipe, seed, on=data):
     start = perf_counter()
-    model, _ = follow(recipe, seed, on)
+    model, _ = run_config(recipe, seed, on)
     seconds = perf_counter() - start
     return validate(model, data.valid_x, data.valid_y), seconds, parameters(model)
 
@@ -50,8 +50,8 @@ def tuned(recipe, seed):
     """40 epochs with the rate that suits best, which is given too. As in lesson 06, the model that
     was best on the digits held back is the one that is validated. The seconds are for this one."""
     recipe = recipe._replace(epochs=40)
-    lr = choose_rate(recipe, seed, data)
-    return *trained(recipe._replace(lr=lr), seed, on=holdout(data, seed=seed)), lr
+    lr = choose_lr(recipe, seed, data)
+    return *trained(recipe._replace(lr=lr), seed, on=train_valid_split(data, seed=seed)), lr
 
 
 def parameters(model): return sum(p.numel() for p in model.parameters())
@@ -78,14 +78,14 @@ def resnet18(seed):
 def ten_seconds(seed):
     torch.manual_seed(seed)
     start = perf_counter()
-    model = train_quickly(quick_net(), data.train_x, data.train_y,
+    model = train_cnn(small_cnn(), data.train_x, data.train_y,
                           generator=torch.Generator().manual_seed(seed))
     seconds = perf_counter() - start
     return validate(model, data.valid_x, data.valid_y), seconds, parameters(model)
 
 
-RUNGS = ({'baseline': baseline} | {name: partial(trained, r) for name, r in RECIPES.items()}
-         | {f'tuned {name}': partial(tuned, r) for name, r in RECIPES.items()}
+RUNGS = ({'baseline': baseline} | {name: partial(trained, r) for name, r in CONFIGS.items()}
+         | {f'tuned {name}': partial(tuned, r) for name, r in CONFIGS.items()}
          | {'resnet18': resnet18, 'ten seconds': ten_seconds})
 
 

@@ -20,7 +20,7 @@ from time import perf_counter
 import torch
 import torch.distributed as dist
 
-from sgd_course.parallel import launch, load_checkpoint, step_time
+from sgd_course.parallel import launch, load_checkpoint, estimate_step_time
 
 HERE, EPOCHS, STEPS = Path(__file__).resolve().parent, 3, 49
 HIDDEN = 30, 300, 1000
@@ -106,7 +106,7 @@ def main(rounds):
     many = 1, 2, 4, 8, 16, 64
     here = dict(latency=latency, bandwidth=bandwidth)
     show(['model: ms a step', *(f'{n} workers' for n in many)], [
-        [f'hidden {h}, {name}', *(ms(sum(step_time(n, parameters(h), flops=flops[h], **kw))) for n in many)]
+        [f'hidden {h}, {name}', *(ms(sum(estimate_step_time(n, parameters(h), flops=flops[h], **kw))) for n in many)]
         for h in HIDDEN for name, kw in (('as measured here', here), ('1 Gbit/s', {}), ('10 Gbit/s', dict(bandwidth=1.25e9)))])
     about = (f'python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} '
              f'cores, load {load:.1f} before and {os.getloadavg()[0]:.1f} after; rounds {rounds}, latency '

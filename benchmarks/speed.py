@@ -207,7 +207,7 @@ def epoch_parts(x, y):
     model = parts.wrap(partial(linear1, w=w, b=b), gather, 'forward')
     with patch.multiple(classifier, minibatches=parts.wrap(minibatches, order, order),
                         mnist_loss=parts.wrap(classifier.mnist_loss, gather, 'loss'),
-                        check_labels=parts.wrap(classifier.check_labels, 'loss', check)):
+                        valid_labels=parts.wrap(classifier.valid_labels, 'loss', check)):
         train_epoch(model, opt, x, y)
     parts.mark('mean loss')
     return parts
@@ -216,7 +216,7 @@ def epoch_parts(x, y):
 def bench_epoch(quick):
     from fastai.basics import DataLoaders
     from torch.utils.data import DataLoader, TensorDataset
-    d = classifier.as_vectors(data.threes_and_sevens())
+    d = classifier.flatten_digits(data.threes_and_sevens())
     x, y = d.train_x, d.train_y
     in_order, by_torch = book_loader(x, y), DataLoader(TensorDataset(x, y), 256, shuffle=True)
     dls = DataLoaders(in_order, book_loader(d.valid_x, d.valid_y))
@@ -244,17 +244,17 @@ def bench_epoch(quick):
 # --- every learning rate
 
 def bench_sweep(quick):
-    d = classifier.as_vectors(data.threes_and_sevens())
+    d = classifier.flatten_digits(data.threes_and_sevens())
     x, y = d.train_x, d.train_y
     lrs, epochs, in_order, off = torch.logspace(-3, 1, 41), 20, book_loader(x, y), []
-    swept = classifier.sweep(lrs, epochs, d, progress=False)
+    swept = classifier.lr_sweep(lrs, epochs, d, progress=False)
     def ours_alone(k):
         w, b = our_epochs(x, y, lrs[k].item(), epochs, torch.Generator().manual_seed(42))
         off.append(max((w[:, 0] - swept.weights[-1, k]).abs().max().item(),
                        (b[0] - swept.bias[-1, k]).abs().item()))
     s = dict(sweep=[], ours=[], book=[])
     for k in range(0, len(lrs), 10 if quick else 1):
-        s['sweep'].append(seconds(lambda: classifier.sweep(lrs, epochs, d, progress=False)))
+        s['sweep'].append(seconds(lambda: classifier.lr_sweep(lrs, epochs, d, progress=False)))
         s['ours'].append(seconds(lambda: ours_alone(k)))
         s['book'].append(seconds(lambda: book_epochs(in_order, lrs[k].item(), epochs)))
     row('41 rates, 20 epochs: sweep', s['sweep'],

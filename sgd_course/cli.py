@@ -220,7 +220,7 @@ def _accuracy(seed):
     import torch
     from sgd_course import classifier as c
     from sgd_course.data import threes_and_sevens
-    x, y, valid_x, valid_y = c.as_vectors(threes_and_sevens())
+    x, y, valid_x, valid_y = c.flatten_digits(threes_and_sevens())
     g = torch.Generator().manual_seed(seed)
     w, b = c.init_params((28*28, 1), std=0.), c.init_params(1, std=0.)
     model = lambda xb: c.linear1(xb, w, b)
@@ -240,7 +240,7 @@ _CHECKS = {'Python':   (_python, 'install a newer Python, and make a new environ
            'data':     (_data, _AGAIN),
            'widgets':  (_widgets, 'pip install --upgrade ipywidgets anywidget'),
            'training': (_training, f'mend the checks above first; if they are ok, {_AGAIN}')}
-_EXTRAS = {'jupyterlab': 'sgd-course lab', 'fastai': 'lessons 08 and 09',
+_EXTRAS = {'jupyterlab': 'sgd-course lab', 'fastai': 'lessons 11 and 13',
            'torchvision': 'fastai, and digits other than 3 and 7'}
 
 def _line(name, said): print(f'{name:12}{said}')

@@ -12,17 +12,15 @@ import math
 import torch
 from fastcore.basics import patch
 
-from .classifier import Sweep
+from .classifier import SweepResult
 from .curve import mse, quadratic, standardize
-from .descent import check_lr, curvature, descend, observed_regime
-from .descent import steps_to_converge
-from .explore import check_positions, explore
-from .gradients import check_point
-from .layers import Widths, plane_scores
-from .optimizers import Momentum, plot_valley, steps_to_settle, walk_with
+from .descent import classify_trajectory, descend, hessian_eigenvalues, steps_to_converge
+from .explore import valid_positions, explore
+from .layers import WidthSweep, plane_scores
+from .optimizers import Momentum, plot_contours, settling_time, run_optimizer
 from .plot import BLACK, BLUE, GREEN, ORANGE, RED, plot_function, show_weights, subplots
 from .slope import slope
-from .validate import whole
+from .validate import valid_lr, valid_point, whole
 
 # %% ../nbs/api/explorers.ipynb #a99f6a7a
 class SlopePicture:
@@ -69,9 +67,9 @@ class DescentPicture:
     "Pictures of walks with every rate from every start, on one figure that is kept."
     def __init__(self, f, lrs, starts, steps=10, bottom=0.):
         self.f, self.bottom, self.steps, self.fig = f, bottom, whole('steps', steps), None
-        self.lrs, self.starts = check_positions('lrs', lrs), check_positions('starts', starts)
-        rates = check_lr(self.lrs, many=True)[:, None]
-        x = check_point(torch.tensor(self.starts, dtype=torch.float64))
+        self.lrs, self.starts = valid_positions('lrs', lrs), valid_positions('starts', starts)
+        rates = valid_lr(self.lrs, many=True)[:, None]
+        x = valid_point(torch.tensor(self.starts, dtype=torch.float64))
         self.paths, self.grads = _walks(f, x.expand(len(rates), -1), rates, self.steps)
         self.far, self.needed = self.paths, steps_to_converge(self.paths, target=bottom)
         self.reach = 1.3*(x - bottom).abs().max().item() or 1.
@@ -133,9 +131,9 @@ def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
     self.loss.set_data(range(len(path)), loss)
     self.fig.alt_text = (f'Learning rate {lr:g}: the walk from {path[0]:g} on the curve, and its '
                          f'loss, from {loss[0]:.4g} to {loss[-1]:.4g} in {len(grad)} steps')
-    lost = observed_regime(self.far[:, k, s], self.bottom) in ('diverges', 'bounces for ever')
+    lost = classify_trajectory(self.far[:, k, s], self.bottom) in ('diverges', 'bounces for ever')
     count = int(needed) if math.isfinite(needed) else 'never' if lost else 'over 1000'
-    self.fig.words = (f'It {observed_regime(path, self.bottom)}. Steps until it is within 0.001 of '
+    self.fig.words = (f'It {classify_trajectory(path, self.bottom)}. Steps until it is within 0.001 of '
                       f'the bottom: {count}.')
     self.fig.rows = [['step', 'w', 'gradient', 'lr × gradient', 'new w']]
     for i, *numbers in zip(range(5), path, grad, lr*grad, path[1:]):
@@ -160,13 +158,13 @@ def explore_descent(
 class FitPicture:
     "Pictures of a parabola being fitted, on raw and on standardised time, on one kept figure."
     def __init__(self, t, y, guess, parts, steps):
-        self.parts, self.steps = check_positions('parts', parts), check_positions('steps', steps)
+        self.parts, self.steps = valid_positions('parts', parts), valid_positions('steps', steps)
         self.t, y, guess = (torch.as_tensor(v).double() for v in (t, y, guess))
         self.times = self.t, standardize(self.t)
         self.lrs, self.paths, self.losses = [], [], []
         for time in self.times:
             def loss(params): return mse(quadratic(time, params), y)
-            lrs = check_lr(self.parts, many=True)*2/curvature(loss, guess).max()
+            lrs = valid_lr(self.parts, many=True)*2/hessian_eigenvalues(loss, guess).max()
             path = descend(loss, guess, lrs, max(self.steps))
             self.lrs.append(lrs)
             self.paths.append(path)
@@ -253,7 +251,7 @@ def __call__(self: SweepPicture, lr, epoch):  # noqa: F811
 
 # %% ../nbs/api/explorers.ipynb #a88392c6
 def explore_sweep(
-    s: Sweep,  # from `sweep`
+    s: SweepResult,  # from `lr_sweep`
 ):             # widget with two sliders, `lr` and `epoch`
     "Slide rate and epoch: learning curves, and the weights as a picture (red speaks against a 3)."
     e = explore(SweepPicture(s), lr=s.lrs.tolist(), epoch=range(len(s.accuracy)))
@@ -265,11 +263,11 @@ class MomentumPicture:
     "Pictures of walks with every momentum and every rate, on one figure that is kept."
     def __init__(self, f, start, moms, lrs, steps=100, bottom=0.):
         self.f, self.steps = f, (steps := whole('steps', steps))
-        self.moms, self.lrs = check_positions('moms', moms), check_positions('lrs', lrs)
+        self.moms, self.lrs = valid_positions('moms', moms), valid_positions('lrs', lrs)
         mom, lr = (torch.tensor(v, dtype=torch.float64) for v in (self.moms, self.lrs))
         mom, lr = torch.cartesian_prod(mom, lr).T
-        paths = walk_with(Momentum, f, start, lr, max(steps, 1000), mom=mom)
-        self.needed = steps_to_settle(paths, bottom).reshape(len(self.moms), -1)
+        paths = run_optimizer(Momentum, f, start, lr, max(steps, 1000), mom=mom)
+        self.needed = settling_time(paths, bottom).reshape(len(self.moms), -1)
         self.paths = paths[:steps + 1].reshape(steps + 1, 2, len(self.moms), -1)
         self.losses = f(self.paths.transpose(0, 1))
         self.away = (paths - paths.new_tensor(bottom).reshape(-1, 1)).norm(dim=1)[[0, -1]]
@@ -283,7 +281,7 @@ def _figure(self: MomentumPicture, start, bottom):  # noqa: F811
     self.fig, (valley, fall) = subplots(1, 2, figsize=(6.6, 2.5), width_ratios=[3, 2], shown=False)
     (x0, x1), (y0, y1) = (sorted((a, b)) for a, b in zip(start.tolist(), bottom.tolist()))
     wide, high = (x1 - x0) or 1., (y1 - y0) or 1.
-    plot_valley(self.f, (x0 - .2*wide, x1 + .6*wide), (y0 - 1.3*high, y1 + .3*high), ' ', valley)
+    plot_contours(self.f, (x0 - .2*wide, x1 + .6*wide), (y0 - 1.3*high, y1 + .3*high), ' ', valley)
     valley.plot(*bottom, '*', color=BLACK, ms=9)
     top = self.losses[0, 0, 0].item()
     fall.set(title='The loss after each step', xlabel='step', yscale='log',
@@ -320,7 +318,7 @@ def explore_momentum(
 ):              # widget with two sliders, `momentum` and `lr`
     """Slide momentum and rate: the walk from above, losses, steps until it stays within 0.001.
 
-    Raises as `walk_with` does for rates, momenta and steps, and as `explore` for the sequences.
+    Raises as `run_optimizer` does for rates, momenta and steps, and as `explore` for the sequences.
     """
     return explore(MomentumPicture(f, start, moms, lrs, steps, bottom), momentum=moms, lr=lrs)
 
@@ -385,7 +383,7 @@ def __call__(self: FoldsPicture, hidden, step):  # noqa: F811
 
 # %% ../nbs/api/explorers.ipynb #ef2410a0
 def explore_folds(
-    nets: Widths,  # from `sweep_widths`
+    nets: WidthSweep,  # from `width_sweep`
 ):                 # widget with two sliders, `hidden` and `step`
     "Slide the width of a hidden layer and the steps: folds, probability (blue: 1), and loss."
     e = explore(FoldsPicture(nets), hidden=nets.widths, step=nets.at)

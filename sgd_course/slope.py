@@ -12,16 +12,16 @@ from .validate import real
 def slope(
     f,              # function of one number that gives one number
     x: float,       # where
-    nudge=1e-6,     # run: how far to go for the second value
-    central=False,  # go `nudge` to both sides, instead of to the right only
+    h=1e-6,         # step size: how far to go for the second value
+    central=False,  # go `h` to both sides, instead of to the right only
 ) -> float:         # rise over run, in units of f per unit of x
     """Slope of `f` at `x` by finite difference: forward, or central with `central=True`.
 
-    Raises `TypeError` or `ValueError` unless `x`, `nudge` and f(x) are single finite numbers.
+    Raises `TypeError` or `ValueError` unless `x`, `h` and f(x) are single finite numbers.
     """
-    x, nudge = real('x', x), real('nudge', nudge)
-    if x + nudge == x:
-        raise ValueError(f'nudge is {nudge:g}, too small to change x = {x:g}: '
+    x, h = real('x', x), real('h', h)
+    if x + h == x:
+        raise ValueError(f'h is {h:g}, too small to change x = {x:g}: '
                          'expected a small number to divide by, such as 1e-6.')
-    left, run = (x - nudge, 2*nudge) if central else (x, nudge)
-    return (real('f(x)', f(x + nudge)) - real('f(x)', f(left)))/run
+    left, run = (x - h, 2*h) if central else (x, h)
+    return (real('f(x)', f(x + h)) - real('f(x)', f(left)))/run

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from sgd_course.curve import fit, mse, quadratic, standardize
-from sgd_course.descent import curvature, descend, step
+from sgd_course.descent import hessian_eigenvalues, descend, step
 from sgd_course.exercises import curve, descent, gradients, pixels, slope as slopes
 from sgd_course.gradients import gradient
-from sgd_course.pixels import accuracy, score
+from sgd_course.pixels import accuracy, linear_score
 from sgd_course.slope import slope
 
 pytestmark = [  # some hundred answers; the mistakes that exercises list are in test_check
@@ -66,7 +66,7 @@ def loudest_in_a_loop(x, w, best=-math.inf):
 def place_of(v): return divmod(v.argmax().item(), v.shape[1])
 
 
-attack(pixels.check_loudest_pixel,
+attack(pixels.check_top_pixel,
     right=[loudest_in_a_loop, lambda x, w: place_of(x.double()*w),
            lambda x, w: torch.unravel_index((x*w).argmax(), x.shape),
            lambda x, w: (x*w == (x*w).max()).nonzero()[0].tolist(),
@@ -91,7 +91,7 @@ def right_by_counting(preds, y, k):
 def confusion(preds, y, k): return torch.bincount(k*y + preds, minlength=k*k).view(k, k).double()
 
 
-attack(pixels.check_right_of_each,
+attack(pixels.check_per_class_accuracy,
     right=[right_by_counting, lambda preds, y, k: list(confusion(preds, y, k).diag()/confusion(preds, y, k).sum(1)),
            lambda preds, y, k: tuple((preds[y == c] == c).double().mean() for c in range(k)),
            lambda preds, y, k: [((preds == y)*(y == c)).sum()/(y == c).sum() for c in range(k)]],
@@ -125,15 +125,15 @@ def with_threshold(threshold):
 
 attack(pixels.check_weights_and_threshold,
     right=[threshold_by_hand, with_threshold(lambda one, zero, x, y: ((one - zero)*(one + zero)).sum()/2),
-           with_threshold(lambda one, zero, x, y: score((one + zero)/2, one - zero)),
+           with_threshold(lambda one, zero, x, y: linear_score((one + zero)/2, one - zero)),
            lambda x, y: [v.double() for v in threshold_by_hand(x.double(), y.bool())[:1]] + [threshold_by_hand(x, y)[1]]],
-    wrong=[('mean of all scores', with_threshold(lambda one, zero, x, y: score(x, one - zero).mean())),
+    wrong=[('mean of all scores', with_threshold(lambda one, zero, x, y: linear_score(x, one - zero).mean())),
            ('Square their pixels', with_threshold(lambda one, zero, x, y: (one.sum() - zero.sum())/2)),
            ('wrong sign', with_threshold(lambda one, zero, x, y: (zero.pow(2).sum() - one.pow(2).sum())/2)),
            with_threshold(lambda one, zero, x, y: (one.pow(2).sum() + zero.pow(2).sum())/2),
            with_threshold(lambda one, zero, x, y: (one.sum()**2 - zero.sum()**2)/2),
-           with_threshold(lambda one, zero, x, y: score(x, one - zero).median()), with_threshold(lambda *args: .5),
-           with_threshold(lambda one, zero, x, y: (score(x[y == 1], one - zero).min() + score(x[y == 0], one - zero).max())/2),
+           with_threshold(lambda one, zero, x, y: linear_score(x, one - zero).median()), with_threshold(lambda *args: .5),
+           with_threshold(lambda one, zero, x, y: (linear_score(x[y == 1], one - zero).min() + linear_score(x[y == 0], one - zero).max())/2),
            lambda x, y: (threshold_by_hand(x, y)[0]/2, threshold_by_hand(x, y)[1]),
            lambda x, y: (x.mean(0) - x[y == 0].mean(0), threshold_by_hand(x, y)[1]),
            lambda x, y: threshold_by_hand(x, torch.arange(len(x)) < len(x)//2),
@@ -189,7 +189,7 @@ def walk(f, x, lr, steps, move=lambda f, x, lr: x - lr*slope(f, x)):
     return path
 
 
-attack(slopes.check_walk_down,
+attack(slopes.check_descent_path,
     right=[by_recursion, lambda f, x, lr, steps: tuple(descend(f, x, lr, steps)),
            lambda f, x, lr, steps: list(itertools.accumulate(range(steps), lambda v, _: v - lr*slope(f, v), initial=x)),
            lambda f, x, lr, steps: reduce(lambda p, _: p + [p[-1] - lr*slope(f, p[-1], central=True)], range(steps), [x])],
@@ -370,7 +370,7 @@ def place_by_loop(start, lr, steps):
     return start
 
 
-attack(descent.check_place_after,
+attack(descent.check_x_after,
     right=[place_by_loop, lambda start, lr, steps: math.pow(1 - lr - lr, steps)*start,
            lambda start, lr, steps: torch.tensor(1 - 2*lr).double()**steps*start,
            lambda start, lr, steps: math.prod([start] + [1 - 2*lr]*steps)],
@@ -459,16 +459,16 @@ attack(descent.check_step_all,
            all_at_once(lambda params, i, p, lr: i or p.sub_(lr*p.grad)),
            all_at_once(lambda params, i, p, lr: p.sub_(lr*p.grad.sign()))])
 
-attack(descent.check_best_rate,
-    right=[lambda f, w: 2/sum(sorted(curvature(f, w).tolist())[::max(1, len(w) - 1)]) if len(w) > 1 else 1/curvature(f, w)[0],
+attack(descent.check_best_lr,
+    right=[lambda f, w: 2/sum(sorted(hessian_eigenvalues(f, w).tolist())[::max(1, len(w) - 1)]) if len(w) > 1 else 1/hessian_eigenvalues(f, w)[0],
            lambda f, w: 2/(lambda cs: cs[0] + cs[-1])(torch.linalg.eigvalsh(torch.func.hessian(f)(w))),
-           lambda f, w: 1/((curvature(f, w).amin() + curvature(f, w).amax())/2).item()],
-    wrong=[('sum in parentheses', lambda f, w: 2/curvature(f, w).min() + curvature(f, w).max()),
-           ('half of it', lambda f, w: 1/(curvature(f, w).min() + curvature(f, w).max())),
-           ('upside down', lambda f, w: (curvature(f, w).min() + curvature(f, w).max())/2),
-           lambda f, w: 2/curvature(f, w)[:2].sum(), lambda f, w: (curvature(f, w).min()*curvature(f, w).max())**-.5,
-           lambda f, w: 2/(curvature(f, w).max() - curvature(f, w).min()), lambda f, w: 1/curvature(f, w).median(),
-           lambda f, w: 1.8/curvature(f, w).max(), lambda f, w: 2/curvature(f, w).norm(),
+           lambda f, w: 1/((hessian_eigenvalues(f, w).amin() + hessian_eigenvalues(f, w).amax())/2).item()],
+    wrong=[('sum in parentheses', lambda f, w: 2/hessian_eigenvalues(f, w).min() + hessian_eigenvalues(f, w).max()),
+           ('half of it', lambda f, w: 1/(hessian_eigenvalues(f, w).min() + hessian_eigenvalues(f, w).max())),
+           ('upside down', lambda f, w: (hessian_eigenvalues(f, w).min() + hessian_eigenvalues(f, w).max())/2),
+           lambda f, w: 2/hessian_eigenvalues(f, w)[:2].sum(), lambda f, w: (hessian_eigenvalues(f, w).min()*hessian_eigenvalues(f, w).max())**-.5,
+           lambda f, w: 2/(hessian_eigenvalues(f, w).max() - hessian_eigenvalues(f, w).min()), lambda f, w: 1/hessian_eigenvalues(f, w).median(),
+           lambda f, w: 1.8/hessian_eigenvalues(f, w).max(), lambda f, w: 2/hessian_eigenvalues(f, w).norm(),
            lambda f, w: (lambda d: 2/(d.min() + d.max()))(torch.func.hessian(f)(w).diag())])
 
 
@@ -495,7 +495,7 @@ def largest_by_hand(f, start, rates):
         if f(x) < f(start): return lr
 
 
-attack(descent.check_largest_rate,
+attack(descent.check_largest_lr,
     right=[largest_by_hand, largest_if(ends_lower, pick=lambda good: good[-1]),
            lambda f, start, rates: next(lr for lr in rates[::-1] if f(descend(f, start, lr, 20)[-1]) < f(start)),
            largest_if(ends_lower, pick=lambda good: torch.tensor(good).double().max())],
@@ -507,7 +507,7 @@ attack(descent.check_largest_rate,
            largest_if(lambda f, start, path: path[-1].isfinite().all()),
            largest_if(ends_lower, steps=10), largest_if(ends_lower, steps=19), largest_if(ends_lower, pick=min),
            lambda f, start, rates: rates[-1],
-           lambda f, start, rates: max(lr for lr in rates if lr < 2/curvature(f, start).max())])
+           lambda f, start, rates: max(lr for lr in rates if lr < 2/hessian_eigenvalues(f, start).max())])
 
 
 def careful(stop, cut=lambda lr: lr/2, times=200):
@@ -536,7 +536,7 @@ def careful_in_place(f, x, lr):
 def no_harm(f, x, lr, g): return f(x - lr*g) <= f(x)
 
 
-attack(descent.check_careful_step,
+attack(descent.check_backtracking_step,
     right=[careful_by_recursion, careful_in_place, careful(no_harm),
            careful(lambda f, x, lr, g: not (f(x - lr*g).isnan() or f(x - lr*g) > f(x)))],
     wrong=[('`nan > f', careful(lambda f, x, lr, g: not f(x - lr*g) > f(x))),
@@ -654,8 +654,8 @@ attack(curve.check_condition_number,
            lambda t, y: (lambda cs: cs[-1]/cs[0])(torch.linalg.eigvalsh(hessian(t, y)).tolist()),
            lambda t, y: (lambda s: (s[0]/s[-1])**2)(torch.linalg.svdvals(powers(t)))],
     wrong=[lambda t, y: torch.linalg.cond(powers(t)), lambda t, y: hessian(t, y).diag().max()/hessian(t, y).diag().min(),
-           lambda t, y: curvature(lambda p: mse(quadratic(t, p), y), torch.zeros(3).double()).diff().max(),
-           lambda t, y: 2/curvature(lambda p: mse(quadratic(t, p), y), torch.zeros(3).double()).max(),
+           lambda t, y: hessian_eigenvalues(lambda p: mse(quadratic(t, p), y), torch.zeros(3).double()).diff().max(),
+           lambda t, y: 2/hessian_eigenvalues(lambda p: mse(quadratic(t, p), y), torch.zeros(3).double()).max(),
            lambda t, y: torch.linalg.cond(hessian(standardize(t), y)), lambda t, y: t.max()/t.min(),
            lambda t, y: torch.linalg.cond(hessian(t, y)).log10(), lambda t, y: hessian(t, y).norm(),
            lambda t, y: torch.linalg.cond(hessian(t, y)[:2, :2])])

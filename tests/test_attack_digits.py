@@ -1,4 +1,4 @@
-"Answers to the exercises of lessons 06 to 10, by somebody who did not write those: wrong ones are refused, right ones are not."
+"Answers to the exercises of lessons 06 to 15, by somebody who did not write those: wrong ones are refused, right ones are not."
 import functools
 import itertools
 import math
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data.distributed import DistributedSampler
 
-from sgd_course.broken import SIGNS, _mystery, contradiction, signs
+from sgd_course.broken import SYMPTOM_RANGES, _mystery, contradiction, measure_symptoms
 from sgd_course.classifier import BasicOptim, linear1, mnist_loss
 from sgd_course.exercises import broken, classifier, layers, optimizers, parallel
 
@@ -40,7 +40,7 @@ def missed_by_numpy(scores, yb):
     return (s[y == 1] <= 0).mean(), (s[y == 0] > 0).mean()
 
 
-attack(classifier.check_missed,
+attack(classifier.check_miss_rates,
     dict(loop=missed_by_loop, numpy=missed_by_numpy,
          double=lambda scores, yb: [(scores[yb == v] > 0).double().sub(v).abs().mean() for v in (1, 0)],
          probabilities=lambda scores, yb: (1 - scores.sigmoid().round()[yb == 1].mean(),
@@ -51,15 +51,15 @@ attack(classifier.check_missed,
              n/max(yb.sum(), (1 - yb).sum()) for n in classifier._missed(scores, yb, count=True)),
          mean_scores=lambda scores, yb: (scores[yb == 1].mean(), scores[yb == 0].mean()),
          doubts=lambda scores, yb: (1 - scores.sigmoid()[yb == 1].mean(), scores.sigmoid()[yb == 0].mean()),
-         second_twice=lambda scores, yb: (classifier.missed(scores, yb)[1],)*2,
+         second_twice=lambda scores, yb: (classifier.miss_rates(scores, yb)[1],)*2,
          labels_ignored=lambda scores, yb: ((scores <= 0).float().mean(), (scores > 0).float().mean())),
     dict(zero_is_a_3=('exactly 0', lambda scores, yb: ((scores[yb == 1] < 0).float().mean(),
                                                        (scores[yb == 0] >= 0).float().mean())),
          second_right=('second', lambda scores, yb: (1 - (scores > 0)[yb == 1].float().mean(),
                                                      1 - (scores > 0)[yb == 0].float().mean())),
          first_right=('first', lambda scores, yb: tuple((scores > 0)[yb == v].float().mean() for v in (1, 0))),
-         percent=('per cent', lambda scores, yb: tuple(100*v for v in classifier.missed(scores, yb))),
-         all_are_3=('above 0', lambda scores, yb: classifier.missed(scores.sigmoid(), yb))))
+         percent=('per cent', lambda scores, yb: tuple(100*v for v in classifier.miss_rates(scores, yb))),
+         all_are_3=('above 0', lambda scores, yb: classifier.miss_rates(scores.sigmoid(), yb))))
 
 
 # --- 06 loss_slopes
@@ -304,7 +304,7 @@ attack(classifier.check_one_epoch,
          zeroes_nothing=('no gradient to be made zero', zeroes_nothing), none_times_rate=('`None`', none_times_rate)))
 
 
-# --- 06 stop_at
+# --- 06 early_stopping_epoch
 
 def by_counting(accuracies, patience):
     best, bad = -1., 0
@@ -355,7 +355,7 @@ def not_reset(accuracies, patience):
 
 
 def says_at(found, end):
-    "`stop_at` that gives something else where it stops, or where patience never runs out."
+    "`early_stopping_epoch` that gives something else where it stops, or where patience never runs out."
     def answer(accuracies, patience):
         best = 0
         for e, a in enumerate(accuracies):
@@ -365,7 +365,7 @@ def says_at(found, end):
     return answer
 
 
-attack(classifier.check_stop_at,
+attack(classifier.check_early_stopping_epoch,
     dict(counting=by_counting, windows=by_windows, index=by_index, argmax=by_argmax),
     dict(declines=declines, not_reset=not_reset, against_patience_ago=lambda a, patience: next(
              (e for e in range(patience, len(a)) if a[e] <= a[e - patience]), len(a) - 1),
@@ -376,12 +376,12 @@ attack(classifier.check_stop_at,
              accuracies.index(max(accuracies)) + patience, len(accuracies) - 1),
          best_at_the_end=says_at(lambda e: e, lambda e, best: best),
          nothing_at_the_end=says_at(lambda e: e, lambda e, best: None),
-         accuracy=lambda accuracies, patience: accuracies[classifier.stop_at(accuracies, patience)]),
+         accuracy=lambda accuracies, patience: accuracies[classifier.early_stopping_epoch(accuracies, patience)]),
     dict(one_too_many=('counted from 0', says_at(lambda e: e + 1, lambda e, best: e + 1)),
          length_at_the_end=('counted from 0', says_at(lambda e: e, lambda e, best: e + 1))))
 
 
-# --- 06 big_step
+# --- 06 accumulated_step
 
 def sums_of_losses(x, y, w, b, lr, parts):
     w.grad = b.grad = None
@@ -443,7 +443,7 @@ def whole(look):
 
 
 def big(give=None, step=lambda w, b, lr: BasicOptim((w, b), lr).step()):
-    "`big_step` with another loss in its place, or another step."
+    "`accumulated_step` with another loss in its place, or another step."
     def answer(x, y, w, b, lr, parts):
         losses = [mnist_loss(linear1(x[i], w, b), y[i]) for i in parts]
         for loss, i in zip(losses, parts): (loss*len(i)/len(x)).backward()
@@ -477,10 +477,10 @@ def big_rebinds(x, y, w, b, lr, parts):
     return total
 
 
-attack(classifier.check_big_step,
+attack(classifier.check_accumulated_step,
     dict(sums=sums_of_losses, optim=with_torchs, own_sum=own_sum, single_images=single_images, weighted=big(weighted),
          other_order=lambda x, y, w, b, lr, parts: sums_of_losses(x, y, w, b, lr, parts[::-1])),
-    dict(whole_rate_for_each=lambda *args: classifier._big_step(*args, share=.2),
+    dict(whole_rate_for_each=lambda *args: classifier._accumulated_step(*args, share=.2),
          longest_part_only=lambda x, y, w, b, lr, parts: big(weighted)(x, y, w, b, lr, [max(parts, key=len)]),
          sum_of_images=lambda x, y, w, b, lr, parts: sums_of_losses(x, y, w, b, lr*len(x), parts),
          rate_twice=lambda x, y, w, b, lr, parts: sums_of_losses(x, y, w, b, 2*lr, parts),
@@ -496,17 +496,17 @@ attack(classifier.check_big_step,
          sum_of_losses=('loss', big(lambda losses, parts: sum(losses))), loss_after_the_step=('from after', big()),
          uphill=('uphill', lambda x, y, w, b, lr, parts: sums_of_losses(x, y, w, b, -lr, parts)),
          bias_not_cleared=('bias', lambda *args: (
-             classifier._big_step(*args, clear=''), setattr(args[2], 'grad', None))[0]),
+             classifier._accumulated_step(*args, clear=''), setattr(args[2], 'grad', None))[0]),
          bias_stays=('bias', big(weighted, step=lambda w, b, lr: BasicOptim([w], lr).step())),
          new_tensor=('new tensor', big_rebinds)))
 
 
-# --- 07 mended_loss
+# --- 07 fixed_loss
 
 def of_loss(f): return lambda xb, yb, w, b: f(linear1(xb, w, b).sigmoid(), yb)
 
 
-attack(broken.check_mended_loss,
+attack(broken.check_fixed_loss,
     dict(mnist=lambda xb, yb, w, b: mnist_loss(linear1(xb, w, b), yb), l1=of_loss(F.l1_loss),
          where=of_loss(lambda p, y: torch.where(y == 1, 1 - p, p).mean()),
          both_flat=of_loss(lambda p, y: (p[:, 0] - y[:, 0]).abs().mean()),
@@ -524,7 +524,7 @@ attack(broken.check_mended_loss,
              (linear1(xb, w, b) > 0).float() + 0*w.sum() - yb).abs().mean())))
 
 
-# --- 07 mended_step
+# --- 07 fixed_step
 
 def by_optimizer(make):
     def answer(w, b, lr):
@@ -568,7 +568,7 @@ def stepped(move=True, clear='wb', give=None, sign=(1, 1)):
     return answer
 
 
-attack(broken.check_mended_step,
+attack(broken.check_fixed_step,
     dict(optim=by_optimizer(torch.optim.SGD), basic=by_optimizer(BasicOptim), data=by_both, foreach=foreach, plain=stepped(),
          decorated=torch.no_grad()(decorated)),
     dict(length_of_both=stepped(give='both'), length_of_b=stepped(give='b'), bias_uphill=stepped(sign=(1, -1)),
@@ -641,7 +641,7 @@ def partly(**others): return lambda k: others.get(f'k{k}', NAMES[k])
 
 attack(broken.check_diagnosis,
     dict(dict=lambda k: dict(enumerate(NAMES))[k], signs=lambda k: next(
-        n for n in SIGNS if not contradiction(n, signs([_mystery(k)[1]])))),
+        n for n in SYMPTOM_RANGES if not contradiction(n, measure_symptoms([_mystery(k)[1]])))),
     dict(next_one=lambda k: NAMES[(k + 1) % 8], backwards=lambda k: NAMES[7 - k], number=lambda k: k,
          capitals=lambda k: NAMES[k].capitalize(), all_names=lambda k: NAMES, nothing=lambda k: None),
     dict(some=('You have named 6 of 8. Nothing speaks against 0, 1, 3, 4, 6, 7.', partly(k2='', k5='')),
@@ -830,7 +830,7 @@ def stairs_by_ifs(step, steps, lr):
     return lr/8
 
 
-attack(optimizers.check_staircase,
+attack(optimizers.check_step_decay,
     dict(ifs=stairs_by_ifs, floor=lambda step, steps, lr: lr*.5**math.floor(4*step/steps),
          true_quarters=lambda step, steps, lr: lr/2**(step//(steps/4)), tuple=lambda step, steps, lr: (
              lr, lr/2, lr/4, lr/8)[step*4//steps], int=lambda step, steps, lr: lr/2**int(step/steps*4),
@@ -846,7 +846,7 @@ attack(optimizers.check_staircase,
          even_stairs=('Halve it', lambda step, steps, lr: lr*(1 - (4*step//steps)/4))))
 
 
-# --- 09 fading_mean
+# --- 09 ema
 
 def started_at_first(xs, keep):
     mean = xs[0]
@@ -866,7 +866,7 @@ def two_sums(xs, keep):
     return total/weight
 
 
-attack(optimizers.check_fading_mean,
+attack(optimizers.check_ema,
     dict(two_sums=two_sums, reduce=lambda xs, keep: functools.reduce(
              lambda m, x: keep*m + (1 - keep)*x, xs, 0)/(1 - math.pow(keep, len(xs))),
          weights=lambda xs, keep: sum(x*keep**(len(xs) - 1 - k) for k, x in enumerate(xs))*(1 - keep)/(1 - keep**len(xs)),
@@ -875,9 +875,9 @@ attack(optimizers.check_fading_mean,
              xs, lambda m, x: keep*m + (1 - keep)*x, initial=0))[-1]/(1 - keep**len(xs))),
     dict(corrected_within=corrected_within, one_too_many=lambda xs, keep: optimizers._uncorrected(xs, keep)/(1 - keep**(len(xs) + 1)),
          keep_times_n=lambda xs, keep: optimizers._uncorrected(xs, keep)/(1 - keep*len(xs) or 1),
-         backwards=lambda xs, keep: optimizers.fading_mean(xs[::-1], keep),
+         backwards=lambda xs, keep: optimizers.ema(xs[::-1], keep),
          divided_by_n=lambda xs, keep: optimizers._uncorrected(xs, keep)/len(xs), last=lambda xs, keep: xs[-1],
-         all_of_them=lambda xs, keep: [optimizers.fading_mean(xs[:n], keep) for n in range(1, len(xs) + 1)],
+         all_of_them=lambda xs, keep: [optimizers.ema(xs[:n], keep) for n in range(1, len(xs) + 1)],
          correction_squared=lambda xs, keep: optimizers._uncorrected(xs, keep)/(1 - keep**len(xs))**2,
          keep_of_the_power=lambda xs, keep: optimizers._uncorrected(xs, keep)/(1 - keep)**len(xs)),
     dict(first=('first number', started_at_first), first_all=('first number', lambda xs, keep: started_at_first([xs[0], *xs], keep)),

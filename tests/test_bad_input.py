@@ -67,7 +67,7 @@ def train_epoch(x=images, y=labels, **kwargs): return c.train_epoch(*linear(), x
     fit=fit,
     regime=lambda lr: c.regime(lr, 2.),
     BasicOptim=lambda lr: c.BasicOptim([with_grad()], lr),
-    sweep=lambda lr: c.sweep(lr, 1, digits())))
+    sweep=lambda lr: c.lr_sweep(lr, 1, digits())))
 def test_learning_rate(call, lr, error):
     fails(lambda: call(lr), error, 'lr is', repr(lr), 'expected')
 
@@ -76,7 +76,7 @@ def test_learning_rate(call, lr, error):
 @each('call, what', [(lambda n: c.descend(square, 1., .1, n), 'steps'),
                      (lambda n: fit(steps=n), 'steps'),
                      (lambda n: c.train(*linear(), digits(), epochs=n), 'epochs'),
-                     (lambda n: c.sweep([.1, 1.], n, digits()), 'epochs')],
+                     (lambda n: c.lr_sweep([.1, 1.], n, digits()), 'epochs')],
       ids=['descend', 'fit', 'train', 'sweep'])
 def test_number_of_steps(call, what, n):
     fails(lambda: call(n), (ValueError, TypeError), f'{what} is', repr(n), 'expected')
@@ -96,7 +96,7 @@ def test_none_at_all(call, given):
     gradient=lambda x: c.gradient(square, x),
     numerical_gradient=lambda x: c.numerical_gradient(square, x),
     partial_derivative=lambda x: c.partial_derivative(square, x, 0),
-    curvature=lambda x: c.curvature(square, x),
+    curvature=lambda x: c.hessian_eigenvalues(square, x),
     descend=lambda x: c.descend(square, x, .1, 2)))
 def test_not_a_point(call, x, given):
     fails(lambda: call(x), TypeError, 'x is', given, 'expected')
@@ -123,7 +123,7 @@ def test_nothing_to_step_with():
     gradient=lambda f: c.gradient(f, t),
     numerical_gradient=lambda f: c.numerical_gradient(f, t),
     partial_derivative=lambda f: c.partial_derivative(f, t, 0),
-    curvature=lambda f: c.curvature(f, t),
+    curvature=lambda f: c.hessian_eigenvalues(f, t),
     descend=lambda f: c.descend(f, t, .1, 2),
     descend_many=lambda f: c.descend(f, t, [.1, .2], 2),
     fit=lambda f: fit(loss_func=lambda preds, targets: f(preds - targets))))
@@ -167,7 +167,7 @@ def test_gradient():
     (lambda: c.accuracy(scores, labels[:, 0]), [(8, 1), (8,)]),
     (lambda: c.validate(linear()[0], images, labels[:, 0]), [(8, 1), (8,)]),
     (lambda: train_epoch(y=labels[:, 0]), [(8, 1), (8,)]),
-    (lambda: c.score(images, torch.zeros(784, 1)), [(8, 784), (784, 1)]),
+    (lambda: c.linear_score(images, torch.zeros(784, 1)), [(8, 784), (784, 1)]),
     (lambda: c.mean_absolute_error(images, torch.zeros(8, 1)), [(8, 784), (8, 1)]),
     (lambda: c.root_mean_squared_error(images, torch.zeros(8, 1)), [(8, 784), (8, 1)]),
     (lambda: c.nearest_centroid(images, [torch.zeros(8, 1)]*2), [(8, 784), (8, 1)])])
@@ -177,7 +177,7 @@ def test_shapes_that_would_broadcast(call, shapes):
 
 def test_fewer_labels_than_images():
     fails(lambda: train_epoch(y=labels[:3]), ValueError, '8', '3', 'expected')
-    fails(lambda: c.sweep([.1, 1.], 1, digits(y=labels[:3])), ValueError, '8', '3', 'expected')
+    fails(lambda: c.lr_sweep([.1, 1.], 1, digits(y=labels[:3])), ValueError, '8', '3', 'expected')
 
 
 @each('call', named(
@@ -186,8 +186,8 @@ def test_fewer_labels_than_images():
     accuracy=lambda: c.accuracy(none, none),
     validate=lambda: c.validate(linear()[0], images[:0], none),
     train_epoch=lambda: train_epoch(images[:0], none),
-    sweep=lambda: c.sweep([.1, 1.], 1, digits(images[:0], none)),
-    sweep_valid=lambda: c.sweep([.1, 1.], 1, c.Digits(images, labels, images[:0], none))))
+    sweep=lambda: c.lr_sweep([.1, 1.], 1, digits(images[:0], none)),
+    sweep_valid=lambda: c.lr_sweep([.1, 1.], 1, c.Digits(images, labels, images[:0], none))))
 def test_empty_batch(call):
     fails(call, ValueError, 'expected', 'at least one')
 
@@ -197,8 +197,8 @@ def test_empty_batch(call):
     mnist_loss=lambda y: c.mnist_loss(scores, y),
     validate=lambda y: c.validate(linear()[0], images, y),
     train_epoch=lambda y: train_epoch(y=y),
-    sweep=lambda y: c.sweep([.1, 1.], 1, digits(y=y)),
-    sweep_valid=lambda y: c.sweep([.1, 1.], 1, digits(valid_y=y))))
+    sweep=lambda y: c.lr_sweep([.1, 1.], 1, digits(y=y)),
+    sweep_valid=lambda y: c.lr_sweep([.1, 1.], 1, digits(valid_y=y))))
 def test_labels_that_are_none(call, value):
     y = labels.clone()
     y[5] = value
@@ -214,10 +214,10 @@ def test_parameters_of_the_lessons():
         fails(lambda: c.regime(.1, curvature), ValueError, f'curvature is {curvature}', 'expected')
     fails(lambda: c.steps_to_converge(t, 0), ValueError, 'tol is 0', 'expected')
     fails(lambda: c.standardize(torch.ones(4)), ValueError, '0.0', 'expected values that differ')
-    fails(lambda: c.holdout(digits(), 8), ValueError, 'n is 8', 'expected 1 to 7')
+    fails(lambda: c.train_valid_split(digits(), 8), ValueError, 'n is 8', 'expected 1 to 7')
     fails(lambda: c.nearest_centroid(images, [images[0]]), ValueError, '1 centroid', 'at least two')
-    fails(lambda: c.digits(3, 3), ValueError, 'digits(3, 3)', 'expected two different digits')
-    fails(lambda: c.digits('3', '7'), ValueError, "'3'", 'expected two different digits')
+    fails(lambda: c.mnist_pair(3, 3), ValueError, 'mnist_pair(3, 3)', 'expected two different digits')
+    fails(lambda: c.mnist_pair('3', '7'), ValueError, "'3'", 'expected two different digits')
 
 
 def test_pictures():
@@ -251,12 +251,12 @@ def test_numbers_of_numpy_and_torch(one, n):
     assert torch.equal(c.descend(parabola, one(-1.5), one(.25), n).double(), path)
     assert torch.equal(c.descend(parabola, np.int64(-3), .25, n), 2*path)
     assert c.steps_to_converge(path, one(.5)) == 2
-    assert c.observed_regime(path) == c.regime(one(.25), one(2.)) == 'creeps'
+    assert c.classify_trajectory(path) == c.regime(one(.25), one(2.)) == 'creeps'
     assert c.partial_derivative(square, t.double(), n - 1, one(.5)) == 4
     assert torch.equal(c.gradient(parabola, one(1.5)), c.numerical_gradient(parabola, one(1.5), .5))
     few = c.fit(c.quadratic, t, t, torch.zeros(3), one(.125), n)
     assert torch.equal(few.losses, fit(.125, 3).losses)
-    assert torch.equal(c.roller_coaster(n)[1], c.roller_coaster(3)[1])
+    assert torch.equal(c.make_roller_coaster(n)[1], c.make_roller_coaster(3)[1])
     losses = c.plot_descent(parabola, one(-1.5), one(.25), n)[1]
     assert losses.get_title() == 'The loss ends at 0.0352'
 
@@ -299,7 +299,7 @@ def test_numbers_that_cannot_be():
         for call in (lambda: c.partial_derivative(square, t, 0, nudge),
                      lambda: c.numerical_gradient(square, t, nudge)):
             fails(call, ValueError, 'nudge is', 'expected')
-    fails(lambda: c.roller_coaster(.5), ValueError, 'seed is 0.5', 'expected a whole number')
+    fails(lambda: c.make_roller_coaster(.5), ValueError, 'seed is 0.5', 'expected a whole number')
 
 
 def frozen(v):
@@ -311,7 +311,7 @@ def frozen(v):
 
 @each('make', [np.array, frozen, list], ids=['array', 'frozen', 'list'])
 def test_arrays(make):
-    time, speed, guess = (v.tolist() for v in c.roller_coaster())
+    time, speed, guess = (v.tolist() for v in c.make_roller_coaster())
     tensors = tensor(time).double(), tensor(speed).double()
     time, speed = make(time), make(speed)
     with warnings.catch_warnings():
@@ -333,7 +333,7 @@ def test_whole_numbers_do_not_wrap_around():
     assert c.mse(small, small.flip(0)) == c.mse(small.numpy(), small.flip(0).numpy()) == 6
     assert c.mean_absolute_error(small, small.flip(0)) == 2
     assert c.root_mean_squared_error(small, small.flip(0)) == 6**.5
-    assert c.score(tensor([0, 100, 100], dtype=torch.uint8), small) == 400
+    assert c.linear_score(tensor([0, 100, 100], dtype=torch.uint8), small) == 400
     fails(lambda: c.mse(['a'], ['b']), TypeError, 'a', 'expected')
     fails(lambda: fit(params=np.arange(3)), TypeError, 'params is', 'expected')
 
@@ -385,7 +385,7 @@ def test_new_pictures_say_what_they_show():
     "To those who do not see them."
     for axs, said in ((c.plot_descent(parabola, -1.5, .1)[0], '10 steps from -1.5 to -0.161'),
                       (c.plot_fit(t, t, t, 'A line'), 'A line: measurements as dots'),
-                      (c.plot_valley(c.ravine, (-1, 1), (-1, 1), 'A ravine'), 'A ravine')):
+                      (c.plot_contours(c.ravine, (-1, 1), (-1, 1), 'A ravine'), 'A ravine')):
         assert said in repr(axs.figure)
 
 

@@ -1,4 +1,4 @@
-"The training functions of lessons 06 and 07: labels, modes, optimizers, numbers, threads; every cell twice."
+"The training functions of lessons 06 and 08: labels, modes, optimizers, numbers, threads; every cell twice."
 import ast
 import inspect
 import json
@@ -14,10 +14,11 @@ import torch
 from torch import nn
 
 from sgd_course import broken, classifier
-from sgd_course.classifier import (BasicOptim, as_vectors, check_labels, holdout, init_params, linear1,
-                                   minibatches, mnist_loss, sweep, train, train_epoch, validate)
+from sgd_course.classifier import BasicOptim, flatten_digits, init_params, linear1, lr_sweep, minibatches, mnist_loss
+from sgd_course.classifier import train, train_epoch, train_valid_split, validate
 from sgd_course.data import Digits, threes_and_sevens
 from sgd_course.training import few_threads
+from sgd_course.validate import valid_labels
 
 NBS = Path(__file__).parent.parent/'nbs'
 KINDS = [getattr(torch, name) for name in (
@@ -48,7 +49,7 @@ def test_labels_of_every_type_train_alike(few, kind):
     for data in (few, recoded(few, kind)):
         w, b = zeros()
         h = train(partial(linear1, w=w, b=b), BasicOptim((w, b), 1.), data, 2, bs=16, shuffle=False)
-        s = sweep([.1, 1.], 2, data, bs=16, progress=False)
+        s = lr_sweep([.1, 1.], 2, data, bs=16, progress=False)
         both.append((h.loss, h.accuracy, w.detach(), s.loss, s.accuracy))
     for one, other in zip(*both): torch.testing.assert_close(one, other)
 
@@ -57,15 +58,15 @@ def test_labels_of_every_type_train_alike(few, kind):
 @pytest.mark.parametrize('fault', [(), *[(f,) for f in broken.FAULTS]], ids=str)
 def test_every_loss_takes_labels_of_every_type(few, kind, fault):
     w, b = init_params((4, 1), generator=torch.Generator().manual_seed(1)), init_params(1, std=0)
-    loss = [broken.loss_with(fault, few.train_x, y, w, b) for y in (few.train_y, few.train_y.to(kind))]
+    loss = [broken.faulty_loss(fault, few.train_x, y, w, b) for y in (few.train_y, few.train_y.to(kind))]
     torch.testing.assert_close(*loss)
     if not fault: torch.testing.assert_close(loss[0], mnist_loss(linear1(few.train_x, w, b), few.train_y.to(kind)))
 
 
 def test_lesson_07_trains_with_labels_of_every_type(few):
-    ref = broken.train_with(data=few, epochs=2)
+    ref = broken.faulty_train(data=few, epochs=2)
     for kind in KINDS:
-        run = broken.train_with(data=recoded(few, kind), epochs=2)
+        run = broken.faulty_train(data=recoded(few, kind), epochs=2)
         torch.testing.assert_close(run.weights, ref.weights, msg=str(kind))
         torch.testing.assert_close(run.right, ref.right, msg=str(kind))
 
@@ -77,23 +78,23 @@ def test_other_labels_are_refused_by_name(few, label):
     data, scores = few._replace(train_y=y), torch.zeros(40, 1)
     w, b = zeros()
     model, opt = partial(linear1, w=w, b=b), BasicOptim((w, b), 1.)
-    tries = dict(check=lambda: check_labels(y), loss=lambda: mnist_loss(scores, y),
+    tries = dict(check=lambda: valid_labels(y), loss=lambda: mnist_loss(scores, y),
                  validate=lambda: validate(model, few.train_x, y), train=lambda: train(model, opt, data, 1),
-                 epoch=lambda: train_epoch(model, opt, few.train_x, y), sweep=lambda: sweep(1., 1, data),
-                 broken=lambda: broken.train_with(data=data, epochs=1))
+                 epoch=lambda: train_epoch(model, opt, few.train_x, y), sweep=lambda: lr_sweep(1., 1, data),
+                 broken=lambda: broken.faulty_train(data=data, epochs=1))
     for name, go in tries.items():
         with pytest.raises((TypeError, ValueError), match='expected only 0 and 1'): go()
-    with pytest.raises(TypeError, match='expected a tensor'): check_labels([0, 1])
+    with pytest.raises(TypeError, match='expected a tensor'): valid_labels([0, 1])
 
 
 def test_labels_that_wrap_around_are_refused(few):
     for kind in (torch.uint8, torch.int16):
-        with pytest.raises(ValueError, match='contain 3'): check_labels(torch.tensor([1, 3], dtype=kind))
+        with pytest.raises(ValueError, match='contain 3'): valid_labels(torch.tensor([1, 3], dtype=kind))
 
 
 def test_images_of_whole_numbers_are_refused_in_words(few):
     data = few._replace(train_x=(few.train_x*255).to(torch.uint8))
-    for go in (lambda: sweep(1., 1, data), lambda: broken.train_with(data=data, epochs=1)):
+    for go in (lambda: lr_sweep(1., 1, data), lambda: broken.faulty_train(data=data, epochs=1)):
         with pytest.raises(TypeError, match='uint8: expected floating'): go()
 
 
@@ -179,9 +180,9 @@ def test_a_step_where_gradients_are_off_says_so(few):
     w, b = zeros()
     with torch.no_grad(), pytest.raises(RuntimeError, match='gradients are switched off'):
         train_epoch(partial(linear1, w=w, b=b), BasicOptim((w, b), 1.), few.train_x, few.train_y)
-    with torch.no_grad(), pytest.raises(RuntimeError, match='gradients are switched off'): sweep(1., 1, few)
+    with torch.no_grad(), pytest.raises(RuntimeError, match='gradients are switched off'): lr_sweep(1., 1, few)
     with torch.no_grad(), pytest.raises(RuntimeError, match='gradients are switched off'):
-        broken.train_with(data=few, epochs=1)
+        broken.faulty_train(data=few, epochs=1)
 
 
 # --- whole numbers
@@ -195,11 +196,11 @@ def test_whole_numbers_of_every_kind(few, n):
     assert len(train(model, opt, few, n(2), bs=n(16)).loss) == 2
     train_epoch(model, opt, few.train_x, few.train_y, bs=n(16))
     assert [len(i) for i in minibatches(n(40), n(16))] == [16, 16, 8]
-    assert len(holdout(few, n(5), seed=n(3)).valid_x) == 5
-    assert sweep(n(1), n(2), few, bs=n(16), seed=n(1), progress=False).loss.shape == (2, 1)
+    assert len(train_valid_split(few, n(5), seed=n(3)).valid_x) == 5
+    assert lr_sweep(n(1), n(2), few, bs=n(16), seed=n(1), progress=False).loss.shape == (2, 1)
     assert init_params((4, 1), std=np.float32(.1)).shape == (4, 1)
-    assert torch.equal(broken.train_with(data=few, epochs=n(2), seed=n(1)).loss,
-                       broken.train_with(data=few, epochs=2, seed=1).loss)
+    assert torch.equal(broken.faulty_train(data=few, epochs=n(2), seed=n(1)).loss,
+                       broken.faulty_train(data=few, epochs=2, seed=1).loss)
     assert len(broken.three_parts(n(1), n(50))[0]) == 50
     assert broken._mystery(n(0))[0] == broken._mystery(0)[0]
 
@@ -208,11 +209,11 @@ def test_whole_numbers_of_every_kind(few, n):
 def test_other_numbers_are_refused_by_name(few, wrong):
     w, b = zeros()
     model, opt = partial(linear1, w=w, b=b), BasicOptim((w, b), 1.)
-    refused = dict(epochs=[lambda: train(model, opt, few, wrong), lambda: sweep(1., wrong, few),
-                           lambda: broken.train_with(epochs=wrong, data=few)],
-                   bs=[lambda: train(model, opt, few, 1, bs=wrong), lambda: sweep(1., 1, few, bs=wrong),
+    refused = dict(epochs=[lambda: train(model, opt, few, wrong), lambda: lr_sweep(1., wrong, few),
+                           lambda: broken.faulty_train(epochs=wrong, data=few)],
+                   bs=[lambda: train(model, opt, few, 1, bs=wrong), lambda: lr_sweep(1., 1, few, bs=wrong),
                        lambda: train_epoch(model, opt, few.train_x, few.train_y, bs=wrong)],
-                   n=[lambda: minibatches(wrong), lambda: holdout(few, wrong), lambda: broken.three_parts(1, wrong)])
+                   n=[lambda: minibatches(wrong), lambda: train_valid_split(few, wrong), lambda: broken.three_parts(1, wrong)])
     for name, tries in refused.items():
         for go in tries:
             with pytest.raises(ValueError, match=f'^{name} is .*expected'): go()
@@ -244,12 +245,12 @@ def test_small_tensors_get_one_thread(few, two_threads):
     assert few_threads()(torch.get_num_threads)() == 1  # as a decorator, too
 
 
-@pytest.mark.parametrize('go, name', [(sweep, '_sweep_epoch'), (broken.train_with, 'loss_with')])
+@pytest.mark.parametrize('go, name', [(lr_sweep, '_sweep_epoch'), (broken.faulty_train, 'faulty_loss')])
 def test_so_do_the_loops_that_have_their_own(few, two_threads, monkeypatch, go, name):
     module, seen = inspect.getmodule(go), []
     was = getattr(module, name)
     monkeypatch.setattr(module, name, lambda *a: (seen.append(torch.get_num_threads()), was(*a))[1])
-    sweep(1., 1, few) if go is sweep else go(data=few, epochs=1)
+    lr_sweep(1., 1, few) if go is lr_sweep else go(data=few, epochs=1)
     assert seen and set(seen) == {1} and torch.get_num_threads() == 2
 
 
@@ -295,7 +296,7 @@ def test_mysteries_raise_no_warning():
 
 # --- the lessons themselves
 
-LESSONS = pytest.mark.parametrize('name', ['06_threes_and_sevens', '07_broken'])
+LESSONS = pytest.mark.parametrize('name', ['06_threes_and_sevens', '08_broken'])
 
 def cells_of(name, kind):
     cells = json.loads((NBS/f'{name}.ipynb').read_text(encoding='utf-8'))['cells']
@@ -329,7 +330,7 @@ def test_every_prediction_has_buttons_and_no_cell_is_empty(name):
 @pytest.mark.long
 def test_the_first_worse_epoch_is_no_end():
     "What lesson 06 says of it, with other orders of the digits."
-    data = as_vectors(threes_and_sevens())
+    data = flatten_digits(threes_and_sevens())
     for seed in range(10):
         w, b = init_params((784, 1), std=0), init_params(1, std=0)
         history = train(partial(linear1, w=w, b=b), BasicOptim((w, b), 1.), data, 20, progress=False,
@@ -341,7 +342,7 @@ def test_the_first_worse_epoch_is_no_end():
 
 @pytest.mark.long
 def test_the_column_for_cross_entropy(monkeypatch):
-    "What the table of lesson 07 says of that loss. It starts at 0.69."
+    "What the table of lesson 08 says of that loss. It starts at 0.69."
     def cross_entropy(faults, xb, yb, w, b):
         s = linear1(xb, w, b)
         if 'shapes broadcast' in faults: yb = yb[:, 0]
@@ -349,10 +350,10 @@ def test_the_column_for_cross_entropy(monkeypatch):
         if 'no sigmoid' in faults: return -(yb*s.log() + (1 - yb)*(1 - s).log()).mean()
         if 'by hand' in faults: return -(yb*s.sigmoid().log() + (1 - yb)*(1 - s.sigmoid()).log()).mean()
         return (nn.functional.softplus(s) - s*yb).mean()
-    ours = broken.loss_with
+    ours = broken.faulty_loss
     monkeypatch.setattr(broken, 'FAULTS', broken.FAULTS + ('sigmoid twice', 'by hand'))
-    monkeypatch.setattr(broken, 'loss_with', cross_entropy)
-    def run(*faults, **kwargs): return broken.train_with(*faults, lr=.1, **kwargs)
+    monkeypatch.setattr(broken, 'faulty_loss', cross_entropy)
+    def run(*faults, **kwargs): return broken.faulty_train(*faults, lr=.1, **kwargs)
     data, g = broken._data(), torch.Generator().manual_seed(0)
     ok = run()
     assert abs(ok.loss[0] - .693) < .001 and ok.loss[49:].max() < .2 and ok.accuracy[-1] > .96
@@ -369,8 +370,8 @@ def test_the_column_for_cross_entropy(monkeypatch):
     assert 10 < high.loss.max() < 100 and high.loss[-49:].mean() < .5
     uncleared = run('gradients not cleared')
     assert uncleared.loss[49:].max() > .69 and uncleared.loss[49:].min() < .1
-    assert uncleared.length[-1] > 10*ok.length[-1]
+    assert uncleared.norm[-1] > 10*ok.norm[-1]
     assert .5 < run('sigmoid twice').loss[-49:].mean() < .6
-    monkeypatch.setattr(broken, 'loss_with', lambda f, xb, yb, w, b: ours((), xb, yb, w, b) if not f else
+    monkeypatch.setattr(broken, 'faulty_loss', lambda f, xb, yb, w, b: ours((), xb, yb, w, b) if not f else
                         (linear1(xb, w, b).sigmoid().sigmoid() - yb).abs().mean())
-    assert .37 < broken.train_with('sigmoid twice').loss[-49:].mean() < .42
+    assert .37 < broken.faulty_train('sigmoid twice').loss[-49:].mean() < .42

@@ -419,7 +419,7 @@ def test_doctor_without_the_extras(capsys, monkeypatch):
         return version(name)
     monkeypatch.setattr(cli.metadata, 'version', found)
     code, lines, _ = doctor(capsys)
-    assert code == 0 and 'not installed: only needed for lessons 08 and 09' in lines['fastai']
+    assert code == 0 and 'not installed: only needed for lessons 11 and 13' in lines['fastai']
 
 
 def uphill(self):

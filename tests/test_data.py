@@ -14,7 +14,7 @@ from conftest import contents, run
 from PIL import Image
 
 from sgd_course import data
-from sgd_course.data import digits, mnist_sample, threes_and_sevens
+from sgd_course.data import mnist_pair, mnist_sample, threes_and_sevens
 
 BYTES = data._BUNDLE.read_bytes()
 
@@ -147,7 +147,7 @@ def test_sample_in_the_home_folder(sample, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('call', [mnist_sample, lambda: mnist_sample('~nobody-of-that-name/x'),
-                                  lambda: digits(4, 9), lambda: digits(4, 9, '~nobody-of-that-name')])
+                                  lambda: mnist_pair(4, 9), lambda: mnist_pair(4, 9, '~nobody-of-that-name')])
 def test_without_a_home_folder_it_says_what_to_do(tmp_path, monkeypatch, call):
     "As in a container whose user has no name."
     def nobody(*args): raise KeyError('getpwuid(): uid not found: 1234')
@@ -203,11 +203,11 @@ def mnist(tmp_path_factory, arrays):
 
 
 def test_digits_of_torchvision_are_those_of_the_bundle(mnist):
-    for one, other in zip(digits(3, 7, mnist), threes_and_sevens()): assert torch.equal(one, other)
+    for one, other in zip(mnist_pair(3, 7, mnist), threes_and_sevens()): assert torch.equal(one, other)
 
 
 def test_digits_come_in_the_order_that_is_asked_for(mnist):
-    d, swapped = threes_and_sevens(), digits(7, 3, str(mnist))
+    d, swapped = threes_and_sevens(), mnist_pair(7, 3, str(mnist))
     n = int(d.train_y.sum())
     assert torch.equal(swapped.train_x, torch.cat([d.train_x[n:], d.train_x[:n]]))
     assert torch.equal(swapped.train_y, 1 - torch.cat([d.train_y[n:], d.train_y[:n]]))
@@ -220,7 +220,7 @@ def test_damaged_mnist(mnist, tmp_path):
     labels = raw/'t10k-labels-idx1-ubyte'
     labels.unlink()
     labels.write_bytes((mnist/'MNIST'/'raw'/labels.name).read_bytes()[:5000])
-    with pytest.raises(ValueError, match='is damaged.*Remove') as e: digits(3, 7, tmp_path)
+    with pytest.raises(ValueError, match='is damaged.*Remove') as e: mnist_pair(3, 7, tmp_path)
     assert str(raw) in str(e.value)
 
 
@@ -243,7 +243,7 @@ def test_without_network_and_cache_it_says_what_to_do(tmp_path, monkeypatch, gar
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     for name in 'http_proxy', 'https_proxy': monkeypatch.setenv(name, garbage if proxy == 'garbage' else proxy)
     for name in 'no_proxy', 'NO_PROXY': monkeypatch.delenv(name, raising=False)
-    with pytest.raises(FileNotFoundError) as e: digits(4, 9)
+    with pytest.raises(FileNotFoundError) as e: mnist_pair(4, 9)
     for words in str(tmp_path), 'MNIST/raw', 'could not be downloaded', 'train-images-idx3-ubyte', 'threes_and_sevens()':
         assert words in str(e.value)
     assert len(str(e.value)) < 1000
@@ -251,12 +251,12 @@ def test_without_network_and_cache_it_says_what_to_do(tmp_path, monkeypatch, gar
 
 @pytest.mark.parametrize('number', [np.int64, np.uint8, torch.tensor])
 def test_digits_of_any_whole_number(mnist, number):
-    assert torch.equal(digits(number(3), number(7), mnist).valid_y, threes_and_sevens().valid_y)
+    assert torch.equal(mnist_pair(number(3), number(7), mnist).valid_y, threes_and_sevens().valid_y)
 
 
 @pytest.mark.parametrize('a, b', [(3, 3), (3, 10), (-1, 7), (True, 7), (3., 7), ('3', 7), (None, 7)])
 def test_no_pair_of_digits(mnist, a, b):
-    with pytest.raises(ValueError, match='expected'): digits(a, b, mnist)
+    with pytest.raises(ValueError, match='expected'): mnist_pair(a, b, mnist)
 
 
 @pytest.mark.slow

@@ -4,10 +4,10 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from sgd_course.classifier import BasicOptim, as_vectors, init_params, linear1, minibatches, sweep, train
+from sgd_course.classifier import BasicOptim, flatten_digits, init_params, linear1, minibatches, lr_sweep, train
 from sgd_course.data import Digits, default_device, threes_and_sevens
-from sgd_course.layers import RECIPES, follow, quick_net, train_quickly
-from sgd_course.optimizers import SGD, Adam, Momentum, RMSProp, find_lr, sweep_with
+from sgd_course.layers import CONFIGS, run_config, small_cnn, train_cnn
+from sgd_course.optimizers import SGD, Adam, Momentum, RMSprop, lr_find, sweep_with
 
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA here')),
            pytest.param('mps', marks=pytest.mark.skipif(not torch.backends.mps.is_available(), reason='no MPS here'))]
@@ -16,7 +16,7 @@ close = dict(rtol=0, atol=1e-4)
 
 
 @pytest.fixture(scope='module')
-def data(): return as_vectors(threes_and_sevens())
+def data(): return flatten_digits(threes_and_sevens())
 
 
 def gen(): return torch.Generator().manual_seed(42)
@@ -46,7 +46,7 @@ def test_digits_and_indices_and_parameters_move(device, data):
 
 
 @on_each
-@pytest.mark.parametrize('opt_func', [BasicOptim, SGD, Momentum, RMSProp, Adam])
+@pytest.mark.parametrize('opt_func', [BasicOptim, SGD, Momentum, RMSprop, Adam])
 def test_training_a_network(device, opt_func, data):
     def trained(device):
         model = net().to(device)
@@ -71,7 +71,7 @@ def test_a_function_of_tensors_and_moved_digits(device, data):
 @on_each
 def test_sweeps_come_back_to_the_cpu(device):
     lrs = torch.tensor([.01, .1, 1.])
-    for many in (sweep, lambda *args, **kw: sweep_with(Momentum, *args, **kw)):
+    for many in (lr_sweep, lambda *args, **kw: sweep_with(Momentum, *args, **kw)):
         here, there = many(lrs, epochs=2), many(lrs, epochs=2, device=device)
         for a, b in zip(here, there):
             assert b.device.type == 'cpu'
@@ -82,15 +82,15 @@ def test_sweeps_come_back_to_the_cpu(device):
 def test_finding_a_rate(device, data):
     def found(device):
         model = net().to(device)
-        return find_lr(model, SGD(model.parameters(), 1.), data.train_x, data.train_y, generator=gen(), device=device,
+        return lr_find(model, SGD(model.parameters(), 1.), data.train_x, data.train_y, generator=gen(), device=device,
                        high=1.)
     for a, b in zip(found('cpu'), found(device)): assert_close(b, a, **close)
 
 
 @on_each
 def test_following_a_recipe(device, data):
-    recipe = RECIPES['net + cross-entropy']._replace(epochs=2)
-    (here, _), (there, _) = (follow(recipe, 0, data, device=d) for d in ('cpu', device))
+    recipe = CONFIGS['net + cross-entropy']._replace(epochs=2)
+    (here, _), (there, _) = (run_config(recipe, 0, data, device=d) for d in ('cpu', device))
     for a, b in zip(here.parameters(), there.parameters()): assert_close(b.detach().cpu(), a.detach(), **close)
 
 
@@ -98,7 +98,7 @@ def test_following_a_recipe(device, data):
 def test_training_quickly(device, data):
     def trained(device):
         torch.manual_seed(0)
-        model = train_quickly(quick_net().to(device), data.train_x[:1280], data.train_y[:1280], epochs=1,
+        model = train_cnn(small_cnn().to(device), data.train_x[:1280], data.train_y[:1280], epochs=1,
                               generator=gen(), device=device)
         with torch.no_grad(): return model(data.valid_x.to(device)).cpu()
     here, there = trained('cpu'), trained(device)

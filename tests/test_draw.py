@@ -17,9 +17,9 @@ from PIL import Image
 from playwright.sync_api import expect
 from torch import nn
 
-from sgd_course.classifier import as_vectors
+from sgd_course.classifier import flatten_digits
 from sgd_course.data import threes_and_sevens
-from sgd_course.draw import as_mnist, centre_of_mass, draw_digit, explain, find_layout, ink
+from sgd_course.draw import to_mnist, centre_of_mass, draw_digit, explain, find_layout, render_strokes
 
 
 # points across and down, drawn by hand on paper of 100 by 100
@@ -50,13 +50,13 @@ from sgd_course.all import *
 w, b = init_params((784, 1), std=0), init_params(1, std=0)
 model = partial(linear1, w=w, b=b)
 g = torch.Generator().manual_seed(42)
-history = train(model, BasicOptim((w, b), lr=1.), as_vectors(threes_and_sevens()), 5, generator=g, progress=False)
+history = train(model, BasicOptim((w, b), lr=1.), flatten_digits(threes_and_sevens()), 5, generator=g, progress=False)
 '''
 LOADED = '''
 import torch
 from functools import partial
 from sgd_course.classifier import linear1
-from sgd_course.draw import as_mnist, draw_digit, ink
+from sgd_course.draw import to_mnist, draw_digit, render_strokes
 model = partial(linear1, **torch.load('weights.pt'))
 '''
 SHOW = '''
@@ -92,7 +92,7 @@ def score_of(model, x):
 
 @each_drawing
 def test_drawing_is_read(name):
-    sheet, x = the_sheet(), as_mnist(ink(DRAWN[name]))
+    sheet, x = the_sheet(), to_mnist(render_strokes(DRAWN[name]))
     sheet.strokes = on_paper(DRAWN[name])
     assert sheet._answer['words'].startswith(f'{digit_of(name)}, with probability ')
     assert (sheet.image - x).abs().mean() < .01
@@ -102,23 +102,23 @@ def test_drawing_is_read(name):
 
 @each_drawing
 def test_picture_of_a_drawing_is_like_those_of_mnist(name):
-    x, d = as_mnist(ink(DRAWN[name])), digits()
+    x, d = to_mnist(render_strokes(DRAWN[name])), digits()
     assert x.shape == (28, 28) and x.dtype == torch.float32 and 0 <= x.min() and x.max() == 1
     assert (centre_of_mass(x) - 14).abs().max() <= .5
     assert max(x.any(0).sum(), x.any(1).sum()) == 20
     inks = d.valid_x[d.valid_y == (digit_of(name) == '3')].mean((1, 2))
     assert inks.quantile(.05) < x.mean() < inks.quantile(.95)
     for k, dx, dy in [(.05, 0, 0), (3, 500, -90)]:   # drawn smaller, larger, elsewhere
-        moved = as_mnist(ink([[(k*x + dx, k*y + dy) for x, y in s] for s in DRAWN[name]]))
+        moved = to_mnist(render_strokes([[(k*x + dx, k*y + dy) for x, y in s] for s in DRAWN[name]]))
         assert (moved - x).abs().mean() < .01
 
 
 def test_pen_is_as_wide_as_theirs():
     "In the mean over ten drawings, the ink of 3s and 7s is off by less than a tenth; so are its greys."
     d, grey = digits(), lambda x: (x[x > 0] < .9).float().mean().item()
-    assert grey(torch.stack([as_mnist(ink(s)) for s in DRAWN.values()])) == pytest.approx(grey(d.valid_x), rel=.1)
+    assert grey(torch.stack([to_mnist(render_strokes(s)) for s in DRAWN.values()])) == pytest.approx(grey(d.valid_x), rel=.1)
     for digit, label in (('3', 1), ('7', 0)):
-        ours = torch.stack([as_mnist(ink(s)) for name, s in DRAWN.items() if digit_of(name) == digit]).mean()
+        ours = torch.stack([to_mnist(render_strokes(s)) for name, s in DRAWN.items() if digit_of(name) == digit]).mean()
         assert ours == pytest.approx(d.valid_x[d.valid_y == label].mean().item(), rel=.1)
 
 
@@ -126,7 +126,7 @@ def test_digits_of_mnist_stay_as_they_are():
     x = digits().valid_x[::4]
     full = torch.maximum(x.any(1).sum(1), x.any(2).sum(1)) == 20
     assert (~full).sum() == 3  # which fill only 19 pixels
-    for k in full.nonzero()[:, 0]: assert torch.equal(as_mnist(x[k]), x[k]), k
+    for k in full.nonzero()[:, 0]: assert torch.equal(to_mnist(x[k]), x[k]), k
 
 
 @pytest.mark.parametrize('how, off', [(Image.Resampling.BOX, 1e-6), (Image.Resampling.BILINEAR, .03)])
@@ -139,7 +139,7 @@ def test_enlarged_digits_of_mnist_come_back(how, off):
         big = Image.fromarray(one.numpy()).resize((10*one.shape[1], 10*one.shape[0]), how)
         sheet = torch.zeros(400, 500)
         sheet[150:150 + big.height, 20:20 + big.width] = torch.from_numpy(np.array(big)).clamp(0, 1)
-        again.append(as_mnist(sheet))
+        again.append(to_mnist(sheet))
     again = torch.stack(again)
     assert (again - x).abs().mean() < off
     scores = torch.stack([trained()(v.reshape(-1, 784))[:, 0].detach() for v in (again, x)])
@@ -148,14 +148,14 @@ def test_enlarged_digits_of_mnist_come_back(how, off):
 
 @pytest.mark.parametrize('strokes', [[[(5, 5)]], [[(5, 5), (5, 5)]], [[(0, 0), (0, 9)]], [[(0, 0)], [(9, 9)]]])
 def test_dots_and_lines(strokes):
-    x = as_mnist(ink(strokes))
+    x = to_mnist(render_strokes(strokes))
     assert x.isfinite().all() and (centre_of_mass(x) - 14).abs().max() <= .5
 
 
 def test_very_uneven_ink_stays_in_the_picture():
     image = torch.zeros(200, 200)
     image[0, 0], image[150:, 150:] = .01, 1
-    x = as_mnist(image)
+    x = to_mnist(image)
     assert x.shape == (28, 28) and x.sum() == pytest.approx(25, rel=.05)
 
 
@@ -165,7 +165,7 @@ def test_very_uneven_ink_stays_in_the_picture():
     lambda x: Image.fromarray((255*x.numpy()).round().astype('uint8')).convert('RGB'), lambda x: x.tolist()])
 def test_pictures_of_any_kind(make):
     x = digits().valid_x[3]
-    assert torch.allclose(as_mnist(make(x)), x, atol=1e-6)
+    assert torch.allclose(to_mnist(make(x)), x, atol=1e-6)
     if isinstance(make(x), (np.ndarray, torch.Tensor)) and make(x).dtype in (np.float32, torch.float64):
         assert explain(trained(), make(x)).score == pytest.approx(score_of(trained(), x), abs=1e-3)
 
@@ -173,7 +173,7 @@ def test_pictures_of_any_kind(make):
 def test_a_bitmap_is_a_picture():
     black_and_white = digits().valid_x[3] > .5
     for made in black_and_white, black_and_white.numpy(), black_and_white.to(torch.uint8), Image.fromarray(black_and_white.numpy()):
-        assert torch.equal(as_mnist(made), as_mnist(black_and_white.float()))
+        assert torch.equal(to_mnist(made), to_mnist(black_and_white.float()))
 
 
 @pytest.mark.parametrize('image, words', [
@@ -183,14 +183,14 @@ def test_a_bitmap_is_a_picture():
     (torch.ones(4, 4, dtype=torch.complex64), 'complex64: expected a picture'), (torch.zeros(3), 'shape .3,.'),
     (Image.new('L', (28, 28)), 'no ink')])
 def test_what_is_no_picture(image, words):
-    with pytest.raises(ValueError, match=words): as_mnist(image)
+    with pytest.raises(ValueError, match=words): to_mnist(image)
 
 
 def test_a_picture_dark_on_light():
     x = 1 - digits().valid_x[3]
     for image in x, Image.fromarray((255*x.numpy()).astype('uint8')):
-        with pytest.raises(ValueError, match='dark on light.*1 - image'): as_mnist(image)
-    assert as_mnist(torch.ones(9, 9)).sum() == 400, 'all ink is ink'
+        with pytest.raises(ValueError, match='dark on light.*1 - image'): to_mnist(image)
+    assert to_mnist(torch.ones(9, 9)).sum() == 400, 'all ink is ink'
 
 
 # --- models
@@ -227,10 +227,10 @@ def test_shares_of_a_network_are_its_slopes_times_the_ink():
     x = x.double()
     i, j = divmod(x.flatten().argmax().item(), 28)
     score = lambda nudge: net((x + nudge*torch.eye(784).reshape(-1, 28, 28)[28*i + j])[None]).item()
-    assert answer.shares[i, j] == pytest.approx((score(1e-6) - score(-1e-6))/2e-6*x[i, j].item(), rel=1e-3)
+    assert answer.attributions[i, j] == pytest.approx((score(1e-6) - score(-1e-6))/2e-6*x[i, j].item(), rel=1e-3)
     assert answer.score == pytest.approx(score(0), rel=1e-4)
-    assert answer.rest == pytest.approx(answer.score - answer.shares.sum().item())
-    assert (answer.shares[x == 0] == 0).all()
+    assert answer.rest == pytest.approx(answer.score - answer.attributions.sum().item())
+    assert (answer.attributions[x == 0] == 0).all()
 
 
 def test_shares_of_a_linear_model_add_up():
@@ -238,8 +238,8 @@ def test_shares_of_a_linear_model_add_up():
     w, b = model.keywords['w'].detach(), model.keywords['b'].item()
     for x in digits().valid_x[::100]:
         answer = explain(model, x)
-        torch.testing.assert_close(answer.shares, w.reshape(28, 28)*x)
-        assert answer.shares.sum().item() + b == pytest.approx(score_of(model, x), abs=1e-4)
+        torch.testing.assert_close(answer.attributions, w.reshape(28, 28)*x)
+        assert answer.attributions.sum().item() + b == pytest.approx(score_of(model, x), abs=1e-4)
         assert answer.rest == pytest.approx(b, abs=1e-4)
 
 
@@ -262,7 +262,7 @@ def test_bad_data():
     with pytest.raises(ValueError, match='as many labels'): draw_digit(trained(), d._replace(valid_y=d.valid_y[:5]))
     with pytest.raises(ValueError, match='as many labels'): draw_digit(trained(), d._replace(valid_x=d.valid_x[:0]))
     with pytest.raises(ValueError, match="names are .*'3'.*: expected two"): draw_digit(trained(), d, ['3'])
-    sheet = draw_digit(trained(), as_vectors(d), (4, 9))
+    sheet = draw_digit(trained(), flatten_digits(d), (4, 9))
     assert sheet._samples[0]['words'] == '4, with probability over 0.99', 'vectors will do, and numbers as names'
 
 
@@ -392,7 +392,7 @@ class Sheet:
         assert len(strokes) == len(DRAWN[name])
         for ours, theirs in zip(strokes, on_paper(DRAWN[name])):
             assert torch.tensor(ours) == pytest.approx(torch.tensor(theirs), abs=.006)
-        score = float(self.ask(f'{model}(as_mnist(ink({sheet}.strokes)).reshape(1, 784)).item()'))
+        score = float(self.ask(f'{model}(to_mnist(render_strokes({sheet}.strokes)).reshape(1, 784)).item()'))
         expect(self.el.locator('tr').last).to_contain_text(f'{score:+.2f}')
         expect(self.words).to_have_text(re.compile(f'^{digit_of(name)}, with probability'))
         assert self.ask(f'{sheet}._answer["words"]').strip("'") == self.words.inner_text()

@@ -11,21 +11,21 @@ from browser import shown
 from conftest import REPO, offline_env, run
 from playwright.sync_api import expect
 
-from sgd_course.classifier import sweep
-from sgd_course.curve import roller_coaster
+from sgd_course.classifier import lr_sweep
+from sgd_course.curve import make_roller_coaster
 from sgd_course.explorers import (FoldsPicture, SlopePicture, SweepPicture, explore_descent, explore_fit,
                                   explore_folds, explore_momentum, explore_slope)
-from sgd_course.layers import bullseye, plane_scores, sweep_widths
+from sgd_course.layers import make_bullseye, plane_scores, width_sweep
 from sgd_course.optimizers import ravine
 
 # lesson -> the function that its cell calls, and the lines before it that the call needs
 LESSONS = {
     '02_slope': ('explore_slope', 'def f(x): return x**2\n'),
     '04_learning_rate': ('explore_descent', 'def f(x): return x**2\n'),
-    '05_seven_steps': ('explore_fit', 'time, speed, first_guess = roller_coaster()\n'),
+    '05_seven_steps': ('explore_fit', 'time, speed, first_guess = make_roller_coaster()\n'),
     '06_threes_and_sevens': ('explore_sweep', 'all_rates = sweep(torch.logspace(-3, 2, 41))\n'),
-    '08_layers': ('explore_folds', 'nets = sweep_widths(*bullseye(), [1, 2, 3, 10], [0, 40, 320])\n'),
-    '09_optimizers': ('explore_momentum', 'start = [-1.5, .25]\n')}
+    '11_layers': ('explore_folds', 'nets = width_sweep(*make_bullseye(), [1, 2, 3, 10], [0, 40, 320])\n'),
+    '13_optimizers': ('explore_momentum', 'start = [-1.5, .25]\n')}
 
 
 def call(lesson):
@@ -47,14 +47,14 @@ def test_the_secant_has_the_slope_that_it_says():
 
 
 def test_the_dots_of_a_sweep_are_at_their_epoch():
-    s = sweep([.1, 1.], epochs=3, progress=False)
+    s = lr_sweep([.1, 1.], epochs=3, progress=False)
     picture = SweepPicture(s)
     picture(lr=1., epoch=2)
     assert [d.get_ydata()[0] for d in picture.dots] == [s.loss[1, 1], s.accuracy[2, 1]]
 
 
 def test_the_plane_is_not_turned():
-    nets = sweep_widths(*bullseye(), [1, 3], [0, 40])
+    nets = width_sweep(*make_bullseye(), [1, 3], [0, 40])
     picture = FoldsPicture(nets)
     picture(hidden=3, step=40)
     line = torch.linspace(-picture.reach, picture.reach, 81).tolist()
@@ -68,7 +68,7 @@ def pictures(e): return e._book.twin(range(len(e._book)))
 
 def both(kind):
     "The same explorer, with Python's numbers and with NumPy's or PyTorch's."
-    t, y, guess = roller_coaster()
+    t, y, guess = make_roller_coaster()
     def f(x): return x**2
     a = lambda *v: numpy.array(v)
     return {
@@ -81,8 +81,8 @@ def both(kind):
                 explore_fit(t.numpy(), y.numpy(), guess.numpy(), a(.5, 1.), numpy.arange(3))),
         'momentum': lambda: (explore_momentum(ravine, [-1.5, .25], [0., .5], [.5, .25], 2),
                      explore_momentum(ravine, a(-1.5, .25), a(0, .5), torch.tensor([.5, .25]), numpy.int64(2))),
-        'folds': lambda: (explore_folds(sweep_widths(*bullseye(), [1, 2], [0, 1])),
-                  explore_folds(sweep_widths(*bullseye(), a(1, 2), a(0, 1))))}[kind]()
+        'folds': lambda: (explore_folds(width_sweep(*make_bullseye(), [1, 2], [0, 1])),
+                  explore_folds(width_sweep(*make_bullseye(), a(1, 2), a(0, 1))))}[kind]()
 
 
 @pytest.mark.long

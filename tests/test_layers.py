@@ -1,4 +1,4 @@
-"Networks, cross-entropy and the ladder of lesson 08."
+"Networks, cross-entropy and the ladder of lesson 11."
 import copy
 import importlib.util
 import json
@@ -13,11 +13,11 @@ from torch import nn
 from torch.testing import assert_close
 
 from sgd_course import layers
-from sgd_course.classifier import BasicOptim, as_vectors, holdout, train_epoch, validate
+from sgd_course.classifier import BasicOptim, flatten_digits, train_valid_split, train_epoch, validate
 from sgd_course.data import threes_and_sevens
 from sgd_course.explorers import FoldsPicture
-from sgd_course.layers import (LADDER, RECIPES, Recipe, bullseye, choose_rate, cross_entropy, follow, ladder,
-                               plane_scores, quick_net, simple_net, sweep_widths, train_quickly)
+from sgd_course.layers import (LADDER, CONFIGS, TrainConfig, make_bullseye, choose_lr, binary_cross_entropy, run_config, load_benchmark,
+                               plane_scores, small_cnn, simple_net, width_sweep, train_cnn)
 
 entropy = nn.functional.binary_cross_entropy_with_logits
 
@@ -28,8 +28,8 @@ def test_cross_entropy_is_pytorchs(seed, shape):
     g = torch.Generator().manual_seed(seed)
     ours = (30*torch.randn(shape, generator=g)).requires_grad_()
     theirs, labels = ours.detach().clone().requires_grad_(), (torch.rand(shape, generator=g) < .5).float()
-    for loss in (cross_entropy(ours, labels), entropy(theirs, labels)): loss.backward()
-    assert_close(cross_entropy(ours, labels), entropy(theirs, labels))
+    for loss in (binary_cross_entropy(ours, labels), entropy(theirs, labels)): loss.backward()
+    assert_close(binary_cross_entropy(ours, labels), entropy(theirs, labels))
     assert_close(ours.grad, theirs.grad)
 
 
@@ -37,7 +37,7 @@ def test_cross_entropy_is_pytorchs(seed, shape):
     (torch.zeros(4, 1), torch.zeros(4), 'expected the same shape'), (torch.zeros(0), torch.zeros(0), 'empty'),
     (torch.zeros(2), torch.tensor([1., .5]), 'targets contain 0.5')])
 def test_cross_entropy_refuses(scores, labels, said):
-    with pytest.raises(ValueError, match=said): cross_entropy(scores, labels)
+    with pytest.raises(ValueError, match=said): binary_cross_entropy(scores, labels)
 
 
 @pytest.mark.parametrize('hidden', [0, -1, 1.5, True, '30', None])
@@ -49,13 +49,13 @@ def test_simple_net_refuses(hidden):
     (4, 3, 5, '4 images and 3 labels'), (4, 4, 2, 'are 4 steps'), (4, 4, 0, 'are 0 steps'), (0, 0, 7, 'images are empty')])
 def test_train_quickly_refuses(images, labels, epochs, said):
     with pytest.raises(ValueError, match=said):
-        train_quickly(simple_net(), torch.zeros(images, 784), torch.zeros(labels, 1), epochs, bs=2)
+        train_cnn(simple_net(), torch.zeros(images, 784), torch.zeros(labels, 1), epochs, bs=2)
 
 
 def test_networks_side_by_side_are_as_alone():
-    x, y = bullseye(seed=3)
+    x, y = make_bullseye(seed=3)
     widths, starts = [1, 4, 7], 3
-    together = sweep_widths(x, y, widths, [0, 15], starts=starts, lr=1., seed=5)
+    together = width_sweep(x, y, widths, [0, 15], starts=starts, lr=1., seed=5)
     torch.manual_seed(5)
     nets = [[nn.Sequential(nn.Linear(2, n), nn.ReLU(), nn.Linear(n, 1)) for _ in range(starts)] for n in widths]
     for k, several in enumerate(nets):
@@ -69,7 +69,7 @@ def test_networks_side_by_side_are_as_alone():
 
 def test_folds_are_where_units_begin():
     "On one side of a line the unit gives 0, on the other side it does not."
-    nets = sweep_widths(*bullseye(), [3], [50])
+    nets = width_sweep(*make_bullseye(), [3], [50])
     picture = FoldsPicture(nets)
     picture(hidden=3, step=50)
     w, b = nets.params[0][0, 0], nets.params[1][0, 0, 0]
@@ -84,31 +84,31 @@ def test_folds_are_where_units_begin():
 
 @pytest.fixture(scope='module')
 def few():
-    data = as_vectors(threes_and_sevens())
+    data = flatten_digits(threes_and_sevens())
     return data._replace(train_x=data.train_x[::5], train_y=data.train_y[::5])
 
 
 def test_follow_is_reproducible_and_seeds_differ(few):
-    recipe = RECIPES['net + cross-entropy']._replace(epochs=1)
-    (one, _), (again, _), (other, _) = (follow(recipe, seed, few) for seed in (1, 1, 2))
+    recipe = CONFIGS['net + cross-entropy']._replace(epochs=1)
+    (one, _), (again, _), (other, _) = (run_config(recipe, seed, few) for seed in (1, 1, 2))
     assert torch.equal(one[0].weight, again[0].weight) and not torch.equal(one[0].weight, other[0].weight)
 
 
 def test_rate_is_chosen_on_training_digits_alone(few):
-    recipe = Recipe(lambda: nn.Linear(784, 1), cross_entropy, 99., 1)
+    recipe = TrainConfig(lambda: nn.Linear(784, 1), binary_cross_entropy, 99., 1)
     rates = 1e-4, .3, 1e4
     wrong = few._replace(valid_x=torch.full_like(few.valid_x, math.nan))
-    assert choose_rate(recipe, 0, few, rates) == choose_rate(recipe, 0, wrong, rates) == .3
-    part = holdout(few, seed=0)
-    losses = [cross_entropy(follow(recipe._replace(lr=lr), 0, part)[0](part.valid_x), part.valid_y) for lr in rates]
+    assert choose_lr(recipe, 0, few, rates) == choose_lr(recipe, 0, wrong, rates) == .3
+    part = train_valid_split(few, seed=0)
+    losses = [binary_cross_entropy(run_config(recipe._replace(lr=lr), 0, part)[0](part.valid_x), part.valid_y) for lr in rates]
     assert losses[1] == min(losses)
 
 
 # --- the file
 
 def test_ladder_is_whole():
-    rungs = ladder()
-    assert list(rungs)[0] == 'baseline' and {*RECIPES, *(f'tuned {n}' for n in RECIPES), 'resnet18'} <= set(rungs)
+    rungs = load_benchmark()
+    assert list(rungs)[0] == 'baseline' and {*CONFIGS, *(f'tuned {n}' for n in CONFIGS), 'resnet18'} <= set(rungs)
     for name, r in rungs.items():
         assert len(r.accuracy) == len(r.seconds) == 5 and r.parameters > 0, name
         assert {'python', 'torch', 'threads'} <= set(r.made_with) <= {
@@ -131,11 +131,11 @@ GOOD = dict(accuracy=[.9, .8], seconds=[1., 2.], parameters=3, made_with={})
 def test_damaged_ladder_is_refused(text, tmp_path):
     path = tmp_path/'ladder.json'
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ValueError, match='is damaged.*Run benchmarks/ladder.py'): ladder(path)
+    with pytest.raises(ValueError, match='is damaged.*Run benchmarks/ladder.py'): load_benchmark(path)
 
 
 @pytest.fixture(scope='module')
-def data(): return as_vectors(threes_and_sevens())
+def data(): return flatten_digits(threes_and_sevens())
 
 
 def zeros():
@@ -146,7 +146,7 @@ def zeros():
 
 def test_the_order_of_the_images_follows_the_seed(data):
     few = data._replace(train_x=data.train_x[::5], train_y=data.train_y[::5])
-    one, again, two = (follow(Recipe(zeros, cross_entropy, .1, 1), seed, few)[0].weight for seed in (1, 1, 2))
+    one, again, two = (run_config(TrainConfig(zeros, binary_cross_entropy, .1, 1), seed, few)[0].weight for seed in (1, 1, 2))
     assert torch.equal(one, again) and not torch.equal(one, two)
 
 
@@ -155,15 +155,15 @@ def test_quick_training_follows_its_generator_alone():
     net = simple_net(2)
     def trained(seed, other):
         torch.manual_seed(other)
-        return train_quickly(copy.deepcopy(net), x, y, 1, 8, generator=torch.Generator().manual_seed(seed))[0].weight
+        return train_cnn(copy.deepcopy(net), x, y, 1, 8, generator=torch.Generator().manual_seed(seed))[0].weight
     assert torch.equal(trained(0, 1), trained(0, 2)) and not torch.equal(trained(0, 1), trained(1, 1))
 
 
 def test_good_and_missing_ladder(tmp_path):
     path = tmp_path/'ladder.json'
-    with pytest.raises(FileNotFoundError, match='there is no'): ladder(path)
+    with pytest.raises(FileNotFoundError, match='there is no'): load_benchmark(path)
     path.write_text(json.dumps({'net': GOOD}))
-    assert ladder(path)['net'].accuracy.tolist() == [.9, .8]
+    assert load_benchmark(path)['net'].accuracy.tolist() == [.9, .8]
 
 
 def test_command_refuses_an_unknown_rung(monkeypatch, capsys):
@@ -185,15 +185,15 @@ DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.i
 def test_labels_of_every_dtype(dtype):
     g = torch.Generator().manual_seed(0)
     scores, labels = 3*torch.randn(40, 1, generator=g), (torch.arange(40) % 2)[:, None]
-    assert_close(cross_entropy(scores, labels.to(dtype)), entropy(scores, labels.float()))
-    x, y = bullseye(40)
-    one, two = (sweep_widths(x, v, [2], [3], starts=2) for v in (y, y.to(dtype)))
+    assert_close(binary_cross_entropy(scores, labels.to(dtype)), entropy(scores, labels.float()))
+    x, y = make_bullseye(40)
+    one, two = (width_sweep(x, v, [2], [3], starts=2) for v in (y, y.to(dtype)))
     assert_close(two.loss, one.loss)
     images = torch.rand(40, 784, generator=g)
     nets = []
     for v in (labels.float(), labels.to(dtype)):
         torch.manual_seed(0)
-        nets.append(train_quickly(simple_net(3), images, v, 1, 8, generator=torch.Generator().manual_seed(0)))
+        nets.append(train_cnn(simple_net(3), images, v, 1, 8, generator=torch.Generator().manual_seed(0)))
     assert_close(nets[0][0].weight, nets[1][0].weight)
 
 
@@ -201,28 +201,28 @@ def test_labels_of_every_dtype(dtype):
     (torch.ones(40), r'labels have shape \(40,\): expected \(40, 1\)'), (torch.ones(39, 1), r'expected \(40, 1\)'),
     (torch.full((40, 1), 7), 'contain 7'), (torch.full((40, 1), 255, dtype=torch.uint8), 'contain 255')])
 def test_sweep_widths_refuses_labels(labels, said):
-    with pytest.raises(ValueError, match=said): sweep_widths(torch.zeros(40, 2), labels, [2], [1])
+    with pytest.raises(ValueError, match=said): width_sweep(torch.zeros(40, 2), labels, [2], [1])
 
 
 @pytest.mark.parametrize('wrong, said', [
     (dict(widths=[0]), 'widths is 0'), (dict(widths=[]), 'widths are empty'), (dict(at=[]), 'at are empty'),
     (dict(at=[1.5]), 'at is 1.5'), (dict(at=[-1]), 'at is -1'), (dict(starts=0), 'starts is 0')])
 def test_sweep_widths_refuses_numbers(wrong, said):
-    with pytest.raises(ValueError, match=said): sweep_widths(*bullseye(8), **dict(dict(widths=[1], at=[1]), **wrong))
+    with pytest.raises(ValueError, match=said): width_sweep(*make_bullseye(8), **dict(dict(widths=[1], at=[1]), **wrong))
 
 
 @pytest.mark.parametrize('n', [np.int64(5), torch.tensor(5)])
 def test_whole_numbers_of_others(n):
-    nets = sweep_widths(*bullseye(n), np.arange(1, 3), np.arange(5), starts=n)
+    nets = width_sweep(*make_bullseye(n), np.arange(1, 3), np.arange(5), starts=n)
     assert nets.widths == [1, 2] and nets.at == [0, 1, 2, 3, 4] and len(nets.x) == 5
     assert simple_net(n)[0].out_features == 5
-    train_quickly(simple_net(2), torch.rand(10, 784), torch.ones(10, 1), epochs=n, bs=n)
+    train_cnn(simple_net(2), torch.rand(10, 784), torch.ones(10, 1), epochs=n, bs=n)
 
 
 def test_gradients_that_are_switched_off():
-    x, y = bullseye(8)
-    for train in (lambda: sweep_widths(x, y, [1], [1]),
-                  lambda: train_quickly(simple_net(2), torch.rand(10, 784), torch.ones(10, 1), 5, 5)):
+    x, y = make_bullseye(8)
+    for train in (lambda: width_sweep(x, y, [1], [1]),
+                  lambda: train_cnn(simple_net(2), torch.rand(10, 784), torch.ones(10, 1), 5, 5)):
         with torch.no_grad(), pytest.raises(RuntimeError, match='gradients are switched off'): train()
 
 
@@ -230,12 +230,12 @@ def test_gradients_that_are_switched_off():
 
 @pytest.mark.slow
 def test_warps_help_where_digits_are_few(monkeypatch):
-    data = as_vectors(threes_and_sevens())
+    data = flatten_digits(threes_and_sevens())
     def errors(seed):
         g = torch.Generator().manual_seed(seed)
         i = torch.randperm(len(data.train_x), generator=g)[:500]
         torch.manual_seed(seed)
-        return 1 - validate(train_quickly(quick_net(), data.train_x[i], data.train_y[i], 10, 32, generator=g),
+        return 1 - validate(train_cnn(small_cnn(), data.train_x[i], data.train_y[i], 10, 32, generator=g),
                             data.valid_x, data.valid_y)
     warped = [errors(seed) for seed in range(6)]
     monkeypatch.setattr(layers, 'warp', lambda xb, generator=None: xb)

@@ -1,4 +1,4 @@
-"Optimizers of lesson 09: the same as PyTorch's, and what they refuse."
+"Optimizers of lesson 13: the same as PyTorch's, and what they refuse."
 import io
 import math
 from functools import cache, partial
@@ -8,20 +8,20 @@ import pytest
 import torch
 from torch import nn
 
-from sgd_course.classifier import BasicOptim, sweep
+from sgd_course.classifier import BasicOptim, lr_sweep
 from sgd_course.descent import step
-from sgd_course.optimizers import (SGD, Adam, AdamW, Momentum, RMSProp, constant, decay, find_lr, one_cycle, ravine,
-                                   steps_to_settle, sweep_with, walk_with, warm_up)
+from sgd_course.optimizers import (SGD, Adam, AdamW, Momentum, RMSprop, sched_constant, sched_cos, lr_find, sched_one_cycle, ravine,
+                                   settling_time, sweep_with, run_optimizer, sched_warmup)
 
-OURS = [SGD, Momentum, RMSProp, Adam]
+OURS = [SGD, Momentum, RMSprop, Adam]
 SAME = [  # ours, its settings, PyTorch's, its settings
     (SGD, {}, torch.optim.SGD, {}),
     (SGD, dict(wd=.1), torch.optim.SGD, dict(weight_decay=.1)),
     (Momentum, {}, torch.optim.SGD, dict(momentum=.9)),
     (Momentum, dict(mom=.5, wd=.01), torch.optim.SGD, dict(momentum=.5, weight_decay=.01)),
     (Momentum, dict(mom=0), torch.optim.SGD, {}),
-    (RMSProp, {}, torch.optim.RMSprop, {}),
-    (RMSProp, dict(sqr_mom=.9, eps=1e-3, wd=.1), torch.optim.RMSprop, dict(alpha=.9, eps=1e-3, weight_decay=.1)),
+    (RMSprop, {}, torch.optim.RMSprop, {}),
+    (RMSprop, dict(sqr_mom=.9, eps=1e-3, wd=.1), torch.optim.RMSprop, dict(alpha=.9, eps=1e-3, weight_decay=.1)),
     (Adam, {}, torch.optim.Adam, {}),
     (Adam, dict(mom=.8, sqr_mom=.95, eps=1e-4, wd=.1), torch.optim.Adam,
      dict(betas=(.8, .95), eps=1e-4, weight_decay=.1))]
@@ -31,7 +31,7 @@ each_pair = pytest.mark.parametrize('ours, mine, theirs, its', SAME, ids=lambda 
 def problem(seed, dtype):
     """Random parameters of random shapes, one of them unused, and a function that gives the loss of a random batch.
 
-    (On the same data in each step RMSProp would magnify rounding: near the bottom it divides by next to nothing.)
+    (On the same data in each step RMSprop would magnify rounding: near the bottom it divides by next to nothing.)
     """
     g = torch.Generator().manual_seed(seed)
     n, m = torch.randint(1, 6, (2,), generator=g).tolist()
@@ -75,16 +75,16 @@ def test_one_method_each(opt_func):
 @pytest.mark.parametrize('opt_func', OURS)
 def test_columns_are_independent(opt_func):
     start, lrs = [-1.5, .25], [.001, .01, .019, 5.]
-    together = walk_with(opt_func, ravine, start, lrs, 50)
+    together = run_optimizer(opt_func, ravine, start, lrs, 50)
     for k, lr in enumerate(lrs):
-        torch.testing.assert_close(together[:, :, k], walk_with(opt_func, ravine, start, lr, 50), equal_nan=True)
+        torch.testing.assert_close(together[:, :, k], run_optimizer(opt_func, ravine, start, lr, 50), equal_nan=True)
 
 
 def test_settings_by_column():
     moms = torch.tensor([0., .5, .9], dtype=torch.double)
-    together = walk_with(Momentum, ravine, [1., 1.], .01, 50, mom=moms)
+    together = run_optimizer(Momentum, ravine, [1., 1.], .01, 50, mom=moms)
     for k, mom in enumerate(moms.tolist()):
-        torch.testing.assert_close(together[:, :, k], walk_with(Momentum, ravine, [1., 1.], .01, 50, mom=mom))
+        torch.testing.assert_close(together[:, :, k], run_optimizer(Momentum, ravine, [1., 1.], .01, 50, mom=mom))
 
 
 @pytest.mark.parametrize('opt_func', OURS)
@@ -124,7 +124,7 @@ def test_wrong_params(opt_func, params):
     (SGD, dict(lr=0), ValueError, 'lr is 0'), (Adam, dict(lr='fast'), TypeError, "lr is 'fast'"),
     (Adam, dict(lr=math.nan), ValueError, 'lr is nan'), (SGD, dict(mom=.9), TypeError, 'no setting of SGD'),
     (Momentum, dict(mom=1), ValueError, 'mom is 1'), (Momentum, dict(mom=-.1), ValueError, 'mom is -0.1'),
-    (RMSProp, dict(sqr_mom=math.nan), ValueError, 'sqr_mom is nan'), (Adam, dict(eps=-1), ValueError, 'eps is -1'),
+    (RMSprop, dict(sqr_mom=math.nan), ValueError, 'sqr_mom is nan'), (Adam, dict(eps=-1), ValueError, 'eps is -1'),
     (Adam, dict(wd=math.inf), ValueError, 'wd is inf'), (Adam, dict(mom='much'), ValueError, "mom is 'much'"),
     (Adam, dict(betas=(.9, .99)), TypeError, r"expected some of \['wd', 'mom', 'sqr_mom', 'eps'\]")])
 def test_wrong_settings(opt_func, settings, error, words):
@@ -132,19 +132,19 @@ def test_wrong_settings(opt_func, settings, error, words):
 
 
 def test_walks_that_cannot_be():
-    with pytest.raises(ValueError, match='one loss for each column'): walk_with(SGD, torch.sum, [1., 1.], [.1, .2], 3)
-    with pytest.raises(ValueError, match='steps is -1'): walk_with(SGD, ravine, [1., 1.], .1, -1)
-    with pytest.raises(ValueError, match='tol is 0'): steps_to_settle(torch.zeros(3, 2), tol=0)
+    with pytest.raises(ValueError, match='one loss for each column'): run_optimizer(SGD, torch.sum, [1., 1.], [.1, .2], 3)
+    with pytest.raises(ValueError, match='steps is -1'): run_optimizer(SGD, ravine, [1., 1.], .1, -1)
+    with pytest.raises(ValueError, match='tol is 0'): settling_time(torch.zeros(3, 2), tol=0)
 
 
 def test_steps_to_settle():
     place = lambda *xs: torch.tensor(xs, dtype=torch.double)[:, None]
     for xs, steps in [((0, 0), 0), ((1, 0, 1, 0, 0), 3), ((1, 1, 1), math.inf), ((0, 0, 1), math.inf),
                       ((1, math.nan, 0), 2), ((1, 0, math.nan), math.inf)]:
-        assert steps_to_settle(place(*xs)) == steps
-    assert steps_to_settle(place(1, 3, 3), bottom=3) == steps_to_settle(place(1, 3, 3), bottom=[3.]) == 1
+        assert settling_time(place(*xs)) == steps
+    assert settling_time(place(1, 3, 3), bottom=3) == settling_time(place(1, 3, 3), bottom=[3.]) == 1
     both = torch.tensor([[1., 2.], [1., 0.], [1., 0.]])[:, :, None].repeat(1, 1, 2)
-    assert steps_to_settle(both, bottom=[1., 0.]).tolist() == [1, 1]
+    assert settling_time(both, bottom=[1., 0.]).tolist() == [1, 1]
 
 
 # --- schedules, against PyTorch's
@@ -159,20 +159,20 @@ def test_schedules(steps):
             opt.step(), s.step()
         return rates
     mine = lambda f, lr=2.: [f(n, steps, lr) for n in range(steps)]
-    assert mine(constant) == [2.]*steps
-    assert mine(decay) == pytest.approx(torchs(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=steps))
+    assert mine(sched_constant) == [2.]*steps
+    assert mine(sched_cos) == pytest.approx(torchs(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=steps))
     rise = torchs(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda n: min(1, (n + 1)/(.1*steps)))
-    assert mine(warm_up) == pytest.approx(rise)
-    cycle = mine(one_cycle)
+    assert mine(sched_warmup) == pytest.approx(rise)
+    cycle = mine(sched_one_cycle)
     assert cycle[0] == pytest.approx(2/25) and max(cycle) <= 2 and max(cycle) > 1.9
-    assert one_cycle(.25*steps, steps, 2.) == pytest.approx(2) and one_cycle(steps, steps, 2.) == pytest.approx(2e-5)
+    assert sched_one_cycle(.25*steps, steps, 2.) == pytest.approx(2) and sched_one_cycle(steps, steps, 2.) == pytest.approx(2e-5)
     top = cycle.index(max(cycle))
     assert cycle[:top + 1] == sorted(cycle[:top + 1]) and cycle[top:] == sorted(cycle[top:], reverse=True)
     rates = torch.tensor([1., 2.])
-    for f in (constant, decay, warm_up, one_cycle): assert f(3, steps, rates)[1].item() == pytest.approx(f(3, steps, 2.))
+    for f in (sched_constant, sched_cos, sched_warmup, sched_one_cycle): assert f(3, steps, rates)[1].item() == pytest.approx(f(3, steps, 2.))
 
 
-@pytest.mark.parametrize('f', [constant, decay, warm_up, one_cycle])
+@pytest.mark.parametrize('f', [sched_constant, sched_cos, sched_warmup, sched_one_cycle])
 @pytest.mark.parametrize('step, steps', [(-1, 10), (11, 10), (0, 0), (math.nan, 10)])
 def test_steps_that_cannot_be(f, step, steps):
     with pytest.raises(ValueError, match='expected 0 <= step <= steps'): f(step, steps, .1)
@@ -182,16 +182,16 @@ def test_steps_that_cannot_be(f, step, steps):
 
 @cache
 def digits(n=600):
-    from sgd_course.classifier import as_vectors
+    from sgd_course.classifier import flatten_digits
     from sgd_course.data import threes_and_sevens
-    d = as_vectors(threes_and_sevens())
+    d = flatten_digits(threes_and_sevens())
     i = torch.randperm(len(d.train_x), generator=torch.Generator().manual_seed(0))[:n]
     return d._replace(train_x=d.train_x[i], train_y=d.train_y[i], valid_x=d.valid_x[::4], valid_y=d.valid_y[::4])
 
 
 def test_sweep_is_that_of_lesson_06():
     d = digits()
-    one, two = sweep_with(SGD, [.1, 1.], 2, d), sweep([.1, 1.], 2, d, progress=False)
+    one, two = sweep_with(SGD, [.1, 1.], 2, d), lr_sweep([.1, 1.], 2, d, progress=False)
     for a, b in zip(one, two): torch.testing.assert_close(a, b)
 
 
@@ -215,7 +215,7 @@ def test_find_lr_leaves_no_trace():
     train()
     before, saved = [p.detach().clone() for p in model.parameters()], opt.state_dict()
     loss = partial(nn.functional.mse_loss)
-    lrs, losses = find_lr(model, opt, d.train_x, d.train_y, loss, low=1e-5, high=10.)
+    lrs, losses = lr_find(model, opt, d.train_x, d.train_y, loss, low=1e-5, high=10.)
     assert all(map(torch.equal, before, model.parameters())) and len(lrs) == len(losses) < 100
     assert losses[-1] > 4*losses.min() and lrs[0] == pytest.approx(1e-5) and all(p.grad is None for p in opt.params)
     after = opt.state_dict()
@@ -226,7 +226,7 @@ def test_find_lr_leaves_no_trace():
 
 def test_find_lr_stops_at_nan():
     d, model = digits(), nn.Linear(784, 1)
-    lrs, losses = find_lr(model, SGD(model.parameters(), 1.), d.train_x, d.train_y, low=1., high=10.,
+    lrs, losses = lr_find(model, SGD(model.parameters(), 1.), d.train_x, d.train_y, low=1., high=10.,
                           loss_func=lambda s, y: (s - y).mean()*math.nan)
     assert len(lrs) == 1
 
@@ -305,8 +305,8 @@ def test_params_that_would_never_learn(opt_func, params, said):
 
 def test_gradients_that_are_switched_off():
     d, model = digits(60), nn.Linear(784, 1)
-    for train in (lambda: walk_with(SGD, ravine, [1., 1.], .1, 2), lambda: sweep_with(SGD, [.1], 1, d),
-                  lambda: find_lr(model, SGD(model.parameters(), .1), d.train_x, d.train_y)):
+    for train in (lambda: run_optimizer(SGD, ravine, [1., 1.], .1, 2), lambda: sweep_with(SGD, [.1], 1, d),
+                  lambda: lr_find(model, SGD(model.parameters(), .1), d.train_x, d.train_y)):
         with torch.no_grad(), pytest.raises(RuntimeError, match='gradients are switched off'): train()
 
 
@@ -323,22 +323,22 @@ def test_step_says_why_there_is_no_gradient():
 def test_optimizers_of_others_are_refused(opt_func):
     d, model = digits(), nn.Linear(784, 1)
     with pytest.raises(TypeError, match=f'a .*{opt_func.__name__}: expected one of this lesson'):
-        find_lr(model, opt_func(model.parameters(), .1), d.train_x, d.train_y)
-    with pytest.raises((TypeError, ValueError)): sweep_with(opt_func, [.1], 1, d, schedule=decay)
+        lr_find(model, opt_func(model.parameters(), .1), d.train_x, d.train_y)
+    with pytest.raises((TypeError, ValueError)): sweep_with(opt_func, [.1], 1, d, schedule=sched_cos)
 
 
 def test_walk_needs_a_loss_for_each_column():
-    with pytest.raises(ValueError, match='f gave 3.0 for weights'): walk_with(SGD, lambda w: 3., [1., 1.], .1, 2)
+    with pytest.raises(ValueError, match='f gave 3.0 for weights'): run_optimizer(SGD, lambda w: 3., [1., 1.], .1, 2)
 
 
 @pytest.mark.parametrize('n', [np.int64(3), torch.tensor(3)])
 def test_whole_numbers_of_others(n):
-    assert walk_with(SGD, ravine, [1., 1.], np.float32(.1), n).shape == (4, 2)
+    assert run_optimizer(SGD, ravine, [1., 1.], np.float32(.1), n).shape == (4, 2)
     d = digits(60)
     assert sweep_with(SGD, [.1], n, d, bs=n).loss.shape == (3, 1)
     model = nn.Linear(784, 1)
-    assert len(find_lr(model, SGD(model.parameters(), .1), d.train_x, d.train_y, steps=n, bs=n)[0]) == 3
-    assert [f(n, n, .1) for f in (constant, decay)] == pytest.approx([.1, 0])
+    assert len(lr_find(model, SGD(model.parameters(), .1), d.train_x, d.train_y, steps=n, bs=n)[0]) == 3
+    assert [f(n, n, .1) for f in (sched_constant, sched_cos)] == pytest.approx([.1, 0])
 
 
 # --- weight decay
@@ -378,14 +378,14 @@ AS_IS = {'wd': lambda learn: learn.fit(2, .01, wd=.1), 'slice': lambda learn: le
 
 @pytest.mark.long
 @fastai
-@pytest.mark.parametrize('name, how', [(o, how) for o in ('SGD', 'Momentum', 'RMSProp', 'AdamW') for how in ('wd', 'slice')]
+@pytest.mark.parametrize('name, how', [(o, how) for o in ('SGD', 'Momentum', 'RMSprop', 'AdamW') for how in ('wd', 'slice')]
                          + [('AdamW', 'fine_tune'), ('SGD', 'flat_cos')])
 def test_in_a_learner_as_fastais_own(name, how, tmp_path):
     pytest.importorskip('fastai')
     import fastai.callback.schedule  # noqa: F401
     import fastai.optimizer as theirs
     ours, its = dict(
-        SGD=(SGD, partial(theirs.SGD, decouple_wd=False)), RMSProp=(RMSProp, partial(theirs.RMSProp, decouple_wd=False)),
+        SGD=(SGD, partial(theirs.SGD, decouple_wd=False)), RMSprop=(RMSprop, partial(theirs.RMSprop, decouple_wd=False)),
         Momentum=(Momentum, partial(theirs.SGD, mom=.9, decouple_wd=False)),
         AdamW=(partial(AdamW, wd=0.), partial(theirs.Adam, sqr_mom=.999, eps=1e-8, wd=0.)))[name]
     one, two = (plain_learner(o, tmp_path) for o in (ours, its))
@@ -429,11 +429,11 @@ def test_the_books_learner_with_all_imported(tmp_path):
     code = '''
 from fastai.vision.all import *
 from sgd_course.all import *
-data = as_vectors(threes_and_sevens())
+data = flatten_digits(threes_and_sevens())
 dls = DataLoaders(*(DataLoader(list(zip(x[::20], y[::20])), bs=256) for x, y in (data[:2], data[2:])), device='cpu')
 def batch_accuracy(xb, yb): return ((xb.sigmoid() > 0.5) == yb).float().mean()
 found = []
-for o in SGD, Momentum, RMSProp, Adam, AdamW:
+for o in SGD, Momentum, RMSprop, Adam, AdamW:
     assert o.__module__ == 'sgd_course.optimizers'
     learn = Learner(dls, nn.Linear(784, 1), opt_func=o, loss_func=mnist_loss, metrics=batch_accuracy, path=folder)
     with learn.no_bar(), learn.no_logging(): learn.fit(10, lr=.1 if o in (SGD, Momentum) else .01)

@@ -18,11 +18,11 @@ from conftest import run
 from torch import nn
 
 from sgd_course import parallel
-from sgd_course.parallel import (Place, find_place, fingerprint, launch, load_checkpoint, my_batches, ring_all_reduce,
-                                 save_checkpoint, step_time, train_parallel)
+from sgd_course.parallel import (Worker, this_worker, weights_hash, launch, load_checkpoint, shard_batches, ring_all_reduce,
+                                 save_checkpoint, estimate_step_time, train_distributed)
 
 EPOCHS = 10
-slow = pytest.mark.slow  # they start, kill and await other processes; lesson 10 starts two of these runs, too
+slow = pytest.mark.slow  # they start, kill and await other processes; lesson 15 starts two of these runs, too
 SETTINGS = dict(bs=256, lr=.02, seed=42, hidden=30)
 TORCHRUN = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--local-addr=127.0.0.1']
 ENV = {k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE')} | dict(OMP_NUM_THREADS='1')
@@ -61,7 +61,7 @@ class Accident:
 
 
 @pytest.fixture(scope='module')
-def alone(): return train_parallel(EPOCHS, quiet=True)
+def alone(): return train_distributed(EPOCHS, quiet=True)
 
 
 @pytest.fixture(scope='module')
@@ -93,16 +93,16 @@ def runs(folder):
 # --- the same as one process
 
 def test_one_process_gives_the_same_each_time_and_learns(alone):
-    again = train_parallel(EPOCHS, quiet=True)
-    assert again['fingerprints'] == alone['fingerprints'] == [fingerprint(alone['model'])]
+    again = train_distributed(EPOCHS, quiet=True)
+    assert again['fingerprints'] == alone['fingerprints'] == [weights_hash(alone['model'])]
     assert alone['accuracy'][-1] > .975 and len(alone['loss']) == alone['epoch'] == EPOCHS
 
 
 def test_the_training_is_that_of_the_lessons():
     "Written out: the sampler's order, batches of 256, the mean loss, momentum."
-    from sgd_course.classifier import as_vectors
+    from sgd_course.classifier import flatten_digits
     from sgd_course.data import threes_and_sevens
-    data = as_vectors(threes_and_sevens())
+    data = flatten_digits(threes_and_sevens())
     torch.manual_seed(7)
     model = nn.Sequential(nn.Linear(784, 5), nn.ReLU(), nn.Linear(5, 1))
     opt = torch.optim.SGD(model.parameters(), lr=.02, momentum=.9)
@@ -112,7 +112,7 @@ def test_the_training_is_that_of_the_lessons():
             opt.zero_grad()
             nn.functional.binary_cross_entropy_with_logits(model(data.train_x[i]), data.train_y[i]).backward()
             opt.step()
-    ours = train_parallel(2, seed=7, hidden=5, quiet=True)
+    ours = train_distributed(2, seed=7, hidden=5, quiet=True)
     assert far(ours, dict(model=model.state_dict())) < 1e-6
 
 
@@ -122,8 +122,8 @@ def test_two_workers_get_the_weights_of_one(name, runs, folder, alone):
     "On one node, on two, and when one of them was killed on the way."
     assert isinstance(runs[name], list), runs[name]
     state = load_checkpoint(folder/name, SETTINGS)
-    assert far(state, alone) < 1e-6 and far(state, train_parallel(1, quiet=True)) > .01
-    assert state['fingerprints'] == [fingerprint(state['model'])]*2
+    assert far(state, alone) < 1e-6 and far(state, train_distributed(1, quiet=True)) > .01
+    assert state['fingerprints'] == [weights_hash(state['model'])]*2
     assert state['loss'] == pytest.approx(alone['loss'], abs=1e-6)
     said = [line.split(':')[0] for line in runs[name]]
     assert [line for line in said if line.startswith('epoch')] == [f'epoch {e}' for e in range(1, EPOCHS + 1)]
@@ -135,8 +135,8 @@ def test_five_workers_with_a_repeated_image_do_too(runs, folder):
     assert isinstance(runs['five'], str), runs['five']
     assert 12396 % 5 == 1, 'four of them get an image a second time'
     state = load_checkpoint(folder/'five', SETTINGS | dict(bs=255))
-    assert far(state, train_parallel(1, bs=255, quiet=True)) < 1e-6
-    assert state['fingerprints'] == [fingerprint(state['model'])]*5
+    assert far(state, train_distributed(1, bs=255, quiet=True)) < 1e-6
+    assert state['fingerprints'] == [weights_hash(state['model'])]*5
     assert len(re.findall('worker . of 5: process', runs['five'])) == 5
 
 
@@ -168,7 +168,7 @@ def test_command_alone(tmp_path):
               cwd=tmp_path, env=ENV).stdout
     assert re.findall(r'^epoch (\d): loss 0\.\d+, accuracy 0\.\d+$', out, re.M) == ['1', '2'] and 'worker' not in out
     state = load_checkpoint(tmp_path/'c', SETTINGS | dict(hidden=5))
-    assert far(state, train_parallel(2, hidden=5, quiet=True)) < 1e-6
+    assert far(state, train_distributed(2, hidden=5, quiet=True)) < 1e-6
 
 
 gpus = torch.cuda.device_count()
@@ -190,7 +190,7 @@ def test_nccl(workers, tmp_path, alone):
                                           (100, 64, 64), (3, 8, 8), (10, 4, 4), (1, 2, 2), (16, 8, 1)])
 @pytest.mark.parametrize('epoch', [0, 3])
 def test_parts_are_the_batch(n, bs, world, epoch):
-    parts = [my_batches(n, bs, Place(r, world), 42, epoch) for r in range(world)]
+    parts = [shard_batches(n, bs, Worker(r, world), 42, epoch) for r in range(world)]
     whole = torch.randperm(n, generator=torch.Generator().manual_seed(42 + epoch)).split(bs)
     assert {len(p) for p in parts} == {len(whole)}, 'all take equally many steps'
     value = torch.rand(n)
@@ -202,7 +202,7 @@ def test_parts_are_the_batch(n, bs, world, epoch):
 
 
 def test_every_epoch_has_its_own_order():
-    a, b = (my_batches(100, 10, Place(), 42, epoch) for epoch in (0, 1))
+    a, b = (shard_batches(100, 10, Worker(), 42, epoch) for epoch in (0, 1))
     assert not torch.equal(a[0][0], b[0][0])
 
 
@@ -220,30 +220,30 @@ def test_ring_adds_up(workers, n):
 
 
 def test_step_time():
-    assert step_time(1, 1000, bs=10, flops=6e4) == (1., 0, 0)
-    assert step_time(4, 1000, bs=10, flops=6e4, bandwidth=6000., latency=.5) == (.25, 3., 1.)
+    assert estimate_step_time(1, 1000, bs=10, flops=6e4) == (1., 0, 0)
+    assert estimate_step_time(4, 1000, bs=10, flops=6e4, bandwidth=6000., latency=.5) == (.25, 3., 1.)
 
 
 # --- checkpoints
 
 @slow
 def test_goes_on_with_as_many_or_as_few(tmp_path, runs, folder, alone):
-    train_parallel(2, checkpoint=tmp_path/'c', quiet=True)
-    state = train_parallel(EPOCHS, checkpoint=tmp_path/'c', quiet=True)
+    train_distributed(2, checkpoint=tmp_path/'c', quiet=True)
+    state = train_distributed(EPOCHS, checkpoint=tmp_path/'c', quiet=True)
     assert state['fingerprints'] == alone['fingerprints'] and state['loss'] == alone['loss']
     assert os.listdir(tmp_path) == ['c']
-    again = train_parallel(EPOCHS, checkpoint=tmp_path/'c', quiet=True)  # nothing left to do
+    again = train_distributed(EPOCHS, checkpoint=tmp_path/'c', quiet=True)  # nothing left to do
     assert again['fingerprints'] == alone['fingerprints']
-    more = train_parallel(EPOCHS + 1, checkpoint=folder/'nodes', quiet=True)  # that was of two workers
-    assert far(more, train_parallel(EPOCHS + 1, quiet=True)) < 1e-6
+    more = train_distributed(EPOCHS + 1, checkpoint=folder/'nodes', quiet=True)  # that was of two workers
+    assert far(more, train_distributed(EPOCHS + 1, quiet=True)) < 1e-6
 
 
 def test_without_its_memory_it_would_be_another_training(tmp_path, alone):
-    train_parallel(2, checkpoint=tmp_path/'c', quiet=True)
+    train_distributed(2, checkpoint=tmp_path/'c', quiet=True)
     state = load_checkpoint(tmp_path/'c', SETTINGS)
     state['opt']['state'] = [{} for _ in state['opt']['state']]
     save_checkpoint(tmp_path/'c', state)
-    assert far(train_parallel(EPOCHS, checkpoint=tmp_path/'c', quiet=True), alone) > 1e-3
+    assert far(train_distributed(EPOCHS, checkpoint=tmp_path/'c', quiet=True), alone) > 1e-3
 
 
 @pytest.mark.parametrize('contents', [b'', b'PK', b'text', b'\x80\x04.', None, 'list', 'half'])
@@ -252,33 +252,33 @@ def test_damaged_checkpoint(contents, tmp_path):
     if contents is None: torch.save(dict(weights=torch.ones(2)), f)
     elif contents == 'list': torch.save([1, 2], f)
     elif contents == 'half':
-        train_parallel(1, checkpoint=f, quiet=True)
+        train_distributed(1, checkpoint=f, quiet=True)
         f.write_bytes(f.read_bytes()[:5000])
     else: f.write_bytes(contents)
     before = f.read_bytes()
     with pytest.raises(ValueError, match=rf'{re.escape(str(f))} is (damaged, or )?no checkpoint.* Name another file'):
-        train_parallel(1, checkpoint=f, quiet=True)
+        train_distributed(1, checkpoint=f, quiet=True)
     assert f.read_bytes() == before
 
 
 @pytest.mark.parametrize('other', [dict(bs=128), dict(lr=.1), dict(seed=1), dict(hidden=31)])
 def test_checkpoint_of_another_training(other, tmp_path):
-    train_parallel(1, checkpoint=tmp_path/'c', quiet=True)
+    train_distributed(1, checkpoint=tmp_path/'c', quiet=True)
     with pytest.raises(ValueError, match='is of a training with .* and this one has .*: expected the same'):
-        train_parallel(2, checkpoint=tmp_path/'c', quiet=True, **other)
+        train_distributed(2, checkpoint=tmp_path/'c', quiet=True, **other)
 
 
 def test_checkpoint_of_a_longer_training(tmp_path):
-    train_parallel(2, checkpoint=tmp_path/'c', quiet=True)
+    train_distributed(2, checkpoint=tmp_path/'c', quiet=True)
     with pytest.raises(ValueError, match='has 2 epochs, and epochs is 1: expected at least as many'):
-        train_parallel(1, checkpoint=tmp_path/'c', quiet=True)
+        train_distributed(1, checkpoint=tmp_path/'c', quiet=True)
 
 
 @pytest.mark.parametrize('where', ['no such folder/c', 'a file/c', '.'])
 def test_checkpoint_that_cannot_be_written(where, tmp_path):
     (tmp_path/'a file').write_text('')
     with pytest.raises(OSError, match='cannot be (written|read) .*(expected the name of a file|Name another file)'):
-        train_parallel(1, checkpoint=tmp_path/where, quiet=True)
+        train_distributed(1, checkpoint=tmp_path/where, quiet=True)
     assert os.listdir(tmp_path) == ['a file']
 
 
@@ -296,7 +296,7 @@ def test_workers_that_differ_are_noticed(monkeypatch):
     def gather(prints, mine): prints[:] = [mine, mine[::-1]]
     monkeypatch.setattr(dist, 'all_gather_object', gather)
     with pytest.raises(RuntimeError, match='The workers have different weights'):
-        parallel._compare(nn.Linear(2, 1), torch.tensor(1.), Place(0, 2))
+        parallel._compare(nn.Linear(2, 1), torch.tensor(1.), Worker(0, 2))
 
 
 # --- what is refused
@@ -313,42 +313,42 @@ def given(**changes):
     (given(WORLD_SIZE='two'), 256, "'two'.*expected all of them"), (given(RANK='-1'), 256, "'-1'.*expected all"),
     (given(WORLD_SIZE='0'), 256, 'RANK is 0, WORLD_SIZE is 0: expected'), ({}, 0, 'bs is 0: expected')])
 def test_wrong_place(env, bs, said, monkeypatch):
-    with pytest.raises(ValueError, match=said): find_place(bs, env)
+    with pytest.raises(ValueError, match=said): this_worker(bs, env)
     for k, v in env.items(): monkeypatch.setenv(k, v)
-    with pytest.raises(ValueError, match=said): train_parallel(1, bs=bs, quiet=True)
+    with pytest.raises(ValueError, match=said): train_distributed(1, bs=bs, quiet=True)
 
 
 @pytest.mark.parametrize('changes', [dict(is_available=lambda: False), dict(is_gloo_available=lambda: False)])
 def test_no_gloo(changes, monkeypatch):
     for k, v in changes.items(): monkeypatch.setattr(dist, k, v)
     with pytest.raises(RuntimeError, match='has no gloo.* python -m sgd_course.parallel'): launch(2)
-    assert train_parallel(1, hidden=5, quiet=True)['epoch'] == 1, 'a single process needs none'
+    assert train_distributed(1, hidden=5, quiet=True)['epoch'] == 1, 'a single process needs none'
     for k, v in given().items(): monkeypatch.setenv(k, v)
-    with pytest.raises(RuntimeError, match='has no gloo'): train_parallel(1, quiet=True)
+    with pytest.raises(RuntimeError, match='has no gloo'): train_distributed(1, quiet=True)
 
 
 @pytest.mark.parametrize('wrong, said', [
     (dict(epochs=0), 'epochs is 0: expected'), (dict(epochs=1.5), 'epochs is 1.5'), (dict(hidden=0), 'hidden is 0: expected'),
     (dict(hidden=-1), 'hidden is -1'), (dict(lr=0.), 'greater than 0')])
 def test_wrong_numbers(wrong, said):
-    with pytest.raises(ValueError, match=said): train_parallel(**dict(dict(epochs=1, quiet=True), **wrong))
+    with pytest.raises(ValueError, match=said): train_distributed(**dict(dict(epochs=1, quiet=True), **wrong))
 
 
 @pytest.mark.parametrize('kind', [np.int64, torch.tensor])
 def test_whole_numbers_of_others(kind, tmp_path):
     "They are written to the checkpoint as Python's own, which alone can be read from it."
-    state = train_parallel(kind(1), kind(256), np.float32(.5), kind(3), kind(2), tmp_path/'c', quiet=True)
-    same = train_parallel(1, 256, .5, 3, 2, tmp_path/'c', quiet=True)
+    state = train_distributed(kind(1), kind(256), np.float32(.5), kind(3), kind(2), tmp_path/'c', quiet=True)
+    same = train_distributed(1, 256, .5, 3, 2, tmp_path/'c', quiet=True)
     assert same['fingerprints'] == state['fingerprints'] and same['seconds'] == state['seconds'], 'it was read'
-    assert find_place(kind(8), given(WORLD_SIZE='4')) == Place(0, 4, 0)
+    assert this_worker(kind(8), given(WORLD_SIZE='4')) == Worker(0, 4, 0)
     assert ring_all_reduce(torch.ones(2, 2), kind(1))[1].tolist() == [1, 1]
 
 
 def test_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
     with pytest.raises(RuntimeError, match='0 GPUs for worker 0 of this machine: expected one each'):
-        train_parallel(1, device='cuda', quiet=True)
-    with pytest.raises(ValueError, match="device is 'tpu': expected cpu or cuda"): train_parallel(1, device='tpu')
+        train_distributed(1, device='cuda', quiet=True)
+    with pytest.raises(ValueError, match="device is 'tpu': expected cpu or cuda"): train_distributed(1, device='tpu')
 
 
 @pytest.mark.parametrize('nodes', [1, 2])
@@ -414,7 +414,7 @@ def test_small_networks_train_with_one_thread():
     try:
         with pytest.MonkeyPatch.context() as m:
             m.setattr(parallel, '_network', lambda *args: nn.Sequential(Seen(), network(*args)))
-            train_parallel(1, hidden=3, quiet=True)
+            train_distributed(1, hidden=3, quiet=True)
         assert set(seen) == {1} and torch.get_num_threads() == 2
     finally: torch.set_num_threads(before)
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from sgd_course import plot
-from sgd_course.plot import LivePlot, draw_autograd, draw_steps, plot_function, plot_path, show_digit, \
+from sgd_course.plot import LivePlot, draw_autograd, plot_steps, plot_function, plot_trajectory, show_digit, \
     show_digits, show_error, show_weights, subplots, table
 
 
@@ -55,11 +55,11 @@ def graph(): return draw_autograd((torch.ones(2).requires_grad_()**2).sum()).fig
 
 DRAWN = {
     'function': lambda: plot_function(lambda x: x**2, 'x', 'x**2').figure,
-    'path': lambda: plot_path(lambda x: x**2, [-1.5, .9, -.54]).figure,
+    'path': lambda: plot_trajectory(lambda x: x**2, [-1.5, .9, -.54]).figure,
     'digit': lambda: show_digit(RAMP, 'a ramp').figure,
     'digits': lambda: show_digits([RAMP, RAMP], ['a', 'b'])[0].figure,
     'weights': lambda: show_weights(RAMP - .5, 'w').figure,
-    'steps': lambda: draw_steps().figure,
+    'steps': lambda: plot_steps().figure,
     'graph': graph, 'live': live, 'lesson': lesson,
 }
 SETTINGS = {
@@ -129,7 +129,7 @@ def test_function_of_single_numbers(f):
     ys = line(plot_function(f))
     one = [float(torch.as_tensor(f(v)).detach()) for v in torch.linspace(-2, 2, 201)]
     assert np.allclose(ys, one, atol=1e-6)
-    plot_path(f, [-1.5, .9])
+    plot_trajectory(f, [-1.5, .9])
 
 
 def test_function_with_a_fault_raises_its_own_error():
@@ -141,7 +141,7 @@ def test_function_with_a_fault_raises_its_own_error():
 @pytest.mark.parametrize('number', [np.float32(1), np.int64(1), torch.tensor(1.), 1])
 def test_range_of_any_number(number):
     assert plot_function(lambda x: x, min=-number, max=number).lines[0].get_xdata()[-1] == 1
-    plot_path(lambda x: x, [0., 1.], min=-number, max=number)
+    plot_trajectory(lambda x: x, [0., 1.], min=-number, max=number)
 
 
 @pytest.mark.parametrize('lo, hi', [(1, 1), (2, 1), (float('nan'), 1), (0, float('inf')), ('a', 'b'), (None, 2)])
@@ -160,12 +160,12 @@ def walk(dtype):
 @pytest.mark.parametrize('path', [walk(torch.float32), walk(torch.float64), [2., 3e38], [1, float('nan')],
                                   np.array([1, 2]), torch.tensor([1., 2.], requires_grad=True)])
 def test_any_path_is_drawn(path):
-    plot_path(lambda x: x**4, path).figure._repr_html_()
+    plot_trajectory(lambda x: x**4, path).figure._repr_html_()
 
 
 def test_no_path():
     for path in [], torch.ones(2, 2), [float('nan')]:
-        with pytest.raises(ValueError, match='path.*expected'): plot_path(lambda x: x, path)
+        with pytest.raises(ValueError, match='path.*expected'): plot_trajectory(lambda x: x, path)
 
 
 BYTES = np.arange(784, dtype=np.uint32).reshape(28, 28).astype(np.uint8)
@@ -200,9 +200,9 @@ def test_weights_as_arrays():
 
 def test_whole_numbers_of_any_kind():
     assert len(show_digits([RAMP]*3, ncols=np.int64(2))) == 3
-    draw_steps(marked=torch.tensor([1, 5])), draw_steps(marked=[np.int64(2)])
+    plot_steps(marked=torch.tensor([1, 5])), plot_steps(marked=[np.int64(2)])
     for wrong in [8], [1.5], [True], ['1']:
-        with pytest.raises(ValueError, match='marked'): draw_steps(marked=wrong)
+        with pytest.raises(ValueError, match='marked'): plot_steps(marked=wrong)
     for wrong in 0, 2.5, True:
         with pytest.raises(ValueError, match='ncols'): show_digits([RAMP], ncols=wrong)
 

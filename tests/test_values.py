@@ -66,8 +66,8 @@ def test_baseline_is_scikit_learns():
 
 def test_score():
     x, w = some(5, 3, 4), some(3, 4, seed=1)
-    near(pixels.score(x, w), np.einsum('nij,ij->n', x, w))
-    assert pixels.score(tensor([.5, 1, 0]), tensor([2., -3, 9])) == -2
+    near(pixels.linear_score(x, w), np.einsum('nij,ij->n', x, w))
+    assert pixels.linear_score(tensor([.5, 1, 0]), tensor([2., -3, 9])) == -2
 
 
 # --- 02 slope, 03 gradients
@@ -122,24 +122,24 @@ def test_steps_to_converge_are_counted():
 def test_curvatures_are_eigenvalues():
     a = some(4, 4)
     a = a @ a.T
-    near(descent.curvature(lambda w: w @ a @ w/2, some(4)), np.linalg.eigvalsh(a))
-    near(descent.curvature(lambda x: x**4, f64(2.)), [48])
+    near(descent.hessian_eigenvalues(lambda w: w @ a @ w/2, some(4)), np.linalg.eigvalsh(a))
+    near(descent.hessian_eigenvalues(lambda x: x**4, f64(2.)), [48])
 
 
 def test_regimes():
     names = 'creeps', 'arrives in one step', 'bounces', 'bounces for ever', 'diverges'
     for lr, name in zip((.1, .5, .9, 1., 1.1), names):
-        assert descent.regime(lr, 2.) == descent.observed_regime(descent.descend(lambda x: x**2, -1.5, lr, 60)) == name
-        assert descent.observed_regime(descent.descend(lambda x: (x - 5)**2, -1.5, lr, 60), target=5.) == name
+        assert descent.regime(lr, 2.) == descent.classify_trajectory(descent.descend(lambda x: x**2, -1.5, lr, 60)) == name
+        assert descent.classify_trajectory(descent.descend(lambda x: (x - 5)**2, -1.5, lr, 60), target=5.) == name
     assert [descent.regime(lr, [1., 2.]) for lr in (.5, .6, 1., 1.1)] == [names[k] for k in (0, 2, 3, 4)]
     assert descent.regime(1., [1., 1.]) == 'arrives in one step'
-    assert descent.observed_regime(f64([1, 2, math.nan])) == 'diverges'
+    assert descent.classify_trajectory(f64([1, 2, math.nan])) == 'diverges'
 
 
 # --- 05 curve
 
 def test_curve():
-    time, speed, first = curve.roller_coaster()
+    time, speed, first = curve.make_roller_coaster()
     noise = torch.randn(20, generator=torch.Generator().manual_seed(42))
     near(speed, 3*noise.numpy() + .75*(np.arange(20) - 9.5)**2 + 1, atol=1e-4)
     near(curve.quadratic(time, first), np.polyval(first.tolist(), time.numpy()), atol=1e-4)
@@ -152,7 +152,7 @@ def test_curve():
 
 
 def test_fit_comes_to_least_squares():
-    time, speed, first = (t.double() for t in curve.roller_coaster())
+    time, speed, first = (t.double() for t in curve.make_roller_coaster())
     t = curve.standardize(time)
     found = curve.fit(curve.quadratic, t, speed, first, .2, 300)
     near(found.params, np.polyfit(t.numpy(), speed.numpy(), 2), rtol=1e-8)
@@ -168,7 +168,7 @@ def test_fit_comes_to_least_squares():
 # --- 06 classifier
 
 def digits(n=300, m=100):
-    d = c.as_vectors(threes_and_sevens())
+    d = c.flatten_digits(threes_and_sevens())
     i, j = (torch.arange(0, total, total//k)[:k] for total, k in ((len(d.train_x), n), (len(d.valid_x), m)))
     return Digits(d.train_x[i], d.train_y[i], d.valid_x[j], d.valid_y[j])
 
@@ -220,7 +220,7 @@ def test_training_is_pytorchs():
 
 def test_sweep_is_training_one_by_one():
     d = digits()
-    s = c.sweep([.1, 3.], epochs=2, data=d, bs=64, seed=7, progress=False)
+    s = c.lr_sweep([.1, 3.], epochs=2, data=d, bs=64, seed=7, progress=False)
     for k, lr in enumerate((.1, 3.)):
         w, b = c.init_params((784, 1), std=0), c.init_params(1, std=0)
         history = c.train(partial(c.linear1, w=w, b=b), c.BasicOptim((w, b), lr), d, 2, bs=64, progress=False,
@@ -233,11 +233,11 @@ def test_sweep_is_training_one_by_one():
 def test_holdout_takes_from_the_training_digits():
     d = digits()
     x = torch.arange(300.)[:, None]
-    part = c.holdout(d._replace(train_x=x, train_y=x % 2), n=120, seed=1)
+    part = c.train_valid_split(d._replace(train_x=x, train_y=x % 2), n=120, seed=1)
     held, rest = part.valid_x[:, 0].tolist(), part.train_x[:, 0].tolist()
     assert len(held) == 120 and sorted(held + rest) == list(range(300))
     assert torch.equal(part.valid_y, part.valid_x % 2) and torch.equal(part.train_y, part.train_x % 2)
-    others = c.holdout(d._replace(train_x=x, train_y=x % 2), n=120, seed=2)
+    others = c.train_valid_split(d._replace(train_x=x, train_y=x % 2), n=120, seed=2)
     assert 20 < len(set(others.valid_x[:, 0].tolist()) & set(held)) < 80  # 48 by chance
 
 
@@ -250,7 +250,7 @@ def test_the_linear_model_finds_what_scikit_learn_finds():
     w, b = torch.zeros(x.shape[1], 1).double().requires_grad_(), torch.zeros(1).double().requires_grad_()
     opt = c.BasicOptim((w, b), .5)
     for _ in range(1500):
-        (layers.cross_entropy(c.linear1(x, w, b), d.train_y) + (w**2).sum()/2/.1/len(x)).backward()
+        (layers.binary_cross_entropy(c.linear1(x, w, b), d.train_y) + (w**2).sum()/2/.1/len(x)).backward()
         opt.step()
         opt.zero_grad()
     near(w[:, 0].detach(), theirs.coef_[0], rtol=1e-4, atol=1e-4)
@@ -265,19 +265,19 @@ def test_faults_of_loss_and_step():
     for faults, expected in (((), abs(p - y.numpy()).mean()), (('no sigmoid',), abs(s - y.numpy()).mean()),
                              (('accuracy as the loss',), 1 - sklearn.metrics.accuracy_score(y.numpy(), s > 0)),
                              (('shapes broadcast',), np.mean([[abs(a - t) for t in y[:, 0].tolist()] for a in p]))):
-        near(broken.loss_with(faults, x, y, w, b), expected)
+        near(broken.faulty_loss(faults, x, y, w, b), expected)
     for faults, moved, left in (
             ((), -.2, False), (('wrong direction',), .2, False), (('gradients not cleared',), -.2, True)):
         v = torch.ones(2).requires_grad_()
         v.grad = tensor([2., 2.])
-        broken.step_with(faults, [v], .1)
+        broken.faulty_step(faults, [v], .1)
         near(v.detach(), [1 + moved]*2)
         assert (v.grad is not None) is left
 
 
 def test_first_step_by_hand():
     "From zeros every probability is 1/2: the loss is 1/2, and its gradient the mean of -+x/4."
-    d = c.as_vectors(threes_and_sevens())
+    d = c.flatten_digits(threes_and_sevens())
     i = torch.randperm(len(d.train_x), generator=torch.Generator().manual_seed(42))[:256]
     x, y = d.train_x[i].double(), d.train_y[i].double()
     grad = ((1 - 2*y)*x/4).mean(0)
@@ -293,9 +293,9 @@ def test_signs_of_a_made_up_run():
     right[8:, 0] = 1  # a quarter, at the seven looks of the last epoch
     right[14, 1:3] = 1
     weights = torch.arange(15.)[:, None]*tensor([3., 4.])
-    s = broken.signs([broken.Run(loss, right, weights)])
+    s = broken.measure_symptoms([broken.TrainingRun(loss, right, weights)])
     near([s.loss[0], s.largest[0], s.swing[0]], [(48*.2 + .9)/49, .9, .7])
-    near([s.accuracy[0], s.length[0], s.growth[0]], [(6*.25 + .75)/7, 14*5, 14/7])
+    near([s.accuracy[0], s.norm[0], s.growth[0]], [(6*.25 + .75)/7, 14*5, 14/7])
 
 
 def test_parts_and_reports():
@@ -303,13 +303,13 @@ def test_parts_and_reports():
     assert sorted(torch.cat([choose, test, later]).tolist()) == list(range(2038)) and len(choose) == len(test) == 50
     right = torch.zeros(3, 2038)
     right[0, later], right[1, choose], right[2, test[:40]] = 1, 1, 1
-    run = broken.Run(torch.zeros(1), right, torch.zeros(3, 2))
-    near(broken.report_with((), run, 3, 50), [0, 0])  # look 1 is the best of those to choose by
-    near(broken.report_with(('test set used to stop',), run, 3, 50), [.8, 0])
+    run = broken.TrainingRun(torch.zeros(1), right, torch.zeros(3, 2))
+    near(broken.reported_accuracy((), run, 3, 50), [0, 0])  # look 1 is the best of those to choose by
+    near(broken.reported_accuracy(('test set used to stop',), run, 3, 50), [.8, 0])
 
 
 def test_a_contradiction_is_named():
-    s = broken.Signs(*(tensor([v]) for v in (.97, .98, .01, .02, 3., 1.2)))
+    s = broken.Symptoms(*(tensor([v]) for v in (.97, .98, .01, .02, 3., 1.2)))
     assert broken.contradiction('wrong direction', s) is None
     name, low, high, measured = broken.contradiction('not shuffled', s)
     assert (name, low, high) == ('largest', .99, 1) and measured == pytest.approx(.98)
@@ -318,7 +318,7 @@ def test_a_contradiction_is_named():
 # --- 08 layers
 
 def test_bullseye_and_networks():
-    x, y = layers.bullseye(500, seed=1)
+    x, y = layers.make_bullseye(500, seed=1)
     r = np.hypot(*x.T.numpy())
     assert y.sum() == 250 and r[y[:, 0] == 1].max() <= .75 and r[y[:, 0] == 0].min() >= 1.15 and r.max() <= 1.75
     assert .3 < (r[y[:, 0] == 1] < .75/2**.5).mean() < .7  # as many in each half of the area
@@ -335,13 +335,13 @@ def test_bullseye_and_networks():
 
 def test_cross_entropy_is_scikit_learns():
     s, y = some(9, 1), (torch.arange(9) % 2)[:, None].double()
-    near(layers.cross_entropy(s, y), sklearn.metrics.log_loss(y.numpy(), scipy.special.expit(s.numpy())))
+    near(layers.binary_cross_entropy(s, y), sklearn.metrics.log_loss(y.numpy(), scipy.special.expit(s.numpy())))
 
 
 def test_a_chosen_rate_has_the_lowest_loss_on_what_was_held_back():
-    d = c.as_vectors(threes_and_sevens())
-    recipe = layers.RECIPES['linear']._replace(epochs=1)
-    part = c.holdout(d, seed=4)
+    d = c.flatten_digits(threes_and_sevens())
+    recipe = layers.CONFIGS['linear']._replace(epochs=1)
+    part = c.train_valid_split(d, seed=4)
     def loss(lr):
         torch.manual_seed(4)
         model = nn.Linear(784, 1)
@@ -349,23 +349,23 @@ def test_a_chosen_rate_has_the_lowest_loss_on_what_was_held_back():
                 generator=torch.Generator().manual_seed(4))
         with torch.no_grad(): return nn.functional.l1_loss(model(part.valid_x).sigmoid(), part.valid_y).item()
     rates = .001, .3, .01
-    assert layers.choose_rate(recipe, 4, d, rates) == min(rates, key=loss) == .3
+    assert layers.choose_lr(recipe, 4, d, rates) == min(rates, key=loss) == .3
 
 
 # --- 09 optimizers (the rest beside PyTorch's, in test_optimizers)
 
 def test_walks():
     near(optimizers.ravine(f64([3, .5])), 4.5 + 12.5), near(optimizers.ravine(f64([3, 2]), ratio=4), 4.5 + 8)
-    path = optimizers.walk_with(optimizers.SGD, optimizers.ravine, [1., 1.], .015, 8)
+    path = optimizers.run_optimizer(optimizers.SGD, optimizers.ravine, [1., 1.], .015, 8)
     near(path, np.stack([.985**np.arange(9), (-.5)**np.arange(9)], 1))
-    assert optimizers.steps_to_settle(path, tol=.9).item() == 7  # .985**7 is .8996
-    near(optimizers.one_cycle(0, 100, 1.), 1/25), near(optimizers.one_cycle(25, 100, 1.), 1)
+    assert optimizers.settling_time(path, tol=.9).item() == 7  # .985**7 is .8996
+    near(optimizers.sched_one_cycle(0, 100, 1.), 1/25), near(optimizers.sched_one_cycle(25, 100, 1.), 1)
 
 
 def test_losses_of_the_finder_are_a_mean_that_forgets():
     d = digits(256)
     w, b = c.init_params((784, 1), std=0), c.init_params(1, std=0)
-    lrs, losses = optimizers.find_lr(partial(c.linear1, w=w, b=b), optimizers.SGD((w, b), 1.), d.train_x,
+    lrs, losses = optimizers.lr_find(partial(c.linear1, w=w, b=b), optimizers.SGD((w, b), 1.), d.train_x,
                                      d.train_y, low=.1, high=10., steps=4, shuffle=False)
     near(lrs, [.1*100**(n/4) for n in range(4)])
     v, k, raw = c.init_params((784, 1), std=0), c.init_params(1, std=0), []
@@ -389,7 +389,7 @@ def test_a_ring_adds_up():
 
 def test_shares_of_a_batch():
     for world in 1, 2, 3:
-        parts = [parallel.my_batches(25, 12, parallel.Place(r, world), seed=1, epoch=2) for r in range(world)]
+        parts = [parallel.shard_batches(25, 12, parallel.Worker(r, world), seed=1, epoch=2) for r in range(world)]
         for batch in zip(*parts):
             assert sum(w for _, w in batch) == pytest.approx(world)  # their mean is 1
         if world == 1: assert sorted(i for part, _ in parts[0] for i in part.tolist()) == list(range(25))
@@ -398,12 +398,12 @@ def test_shares_of_a_batch():
 def test_fingerprint_is_of_all_weights():
     w = {'a': tensor([1., 2]), 'b': tensor([3.])}
     by_hand = hashlib.sha256(b'a' + np.array([1, 2], np.float32).tobytes() + b'b' + np.array([3], np.float32).tobytes())
-    assert parallel.fingerprint(w) == by_hand.hexdigest() != parallel.fingerprint(w | {'b': tensor([4.])})
+    assert parallel.weights_hash(w) == by_hand.hexdigest() != parallel.weights_hash(w | {'b': tensor([4.])})
 
 
 def test_time_of_a_step():
     "1e6 parameters, 256 images, 4 workers: 6*256e6/2e10/4 s, 6 messages, 6/4 of 4e6 bytes."
-    near(parallel.step_time(4, 10**6), [.0192, 6*5e-5, 6e6/1.25e8])
+    near(parallel.estimate_step_time(4, 10**6), [.0192, 6*5e-5, 6e6/1.25e8])
 
 
 # --- exercises
@@ -411,19 +411,19 @@ def test_time_of_a_step():
 def test_solutions():
     x = some(3, 2, 2).abs()
     near(ex_pixels.ink_of_each(x), x.numpy().reshape(3, 4).mean(1))
-    assert ex_pixels.loudest_pixel(tensor([[1., 2, 0], [3, 1, 1]]), tensor([[1., 1, 9], [-1, 1, 2]])) == (0, 1)
-    near(ex_pixels.right_of_each(tensor([0, 1, 1, 1]), tensor([0, 0, 1, 1]), 2), [.5, 1])
+    assert ex_pixels.top_pixel(tensor([[1., 2, 0], [3, 1, 1]]), tensor([[1., 1, 9], [-1, 1, 2]])) == (0, 1)
+    near(ex_pixels.per_class_accuracy(tensor([0, 1, 1, 1]), tensor([0, 0, 1, 1]), 2), [.5, 1])
     near(ex_slope.central_slope(lambda x: x**3, 2., .1), 12.01)
     near(ex_slope.step_down(lambda x: x**2, 3., .1), 2.4)
-    near(ex_slope.walk_down(lambda x: x**2, 3., .1, 2), [3, 2.4, 1.92])
+    near(ex_slope.descent_path(lambda x: x**2, 3., .1, 2), [3, 2.4, 1.92])
     def f(x): return (x - 1.25)**2
     near(ex_slope.flat_place(f, -2, 2), scipy.optimize.minimize_scalar(f).x, atol=1e-5)
     near(ex_gradients.exact_slope(lambda x: x**3, 2.), 12)
     near(ex_gradients.slopes_by_hand(2., 1., 3., 4.), [18, 6])
     near(ex_gradients.predicted_change(lambda w: (w**2).sum(), tensor([1., 2]), tensor([.1, -.2])), -.6)
-    near(ex_descent.place_after(-1.5, .1, 3), -1.5*.8**3)
-    near(ex_descent.best_rate(lambda w: w[0]**2/2 + 9*w[1]**2/2, f64([1, 1])), 2/10)
-    near(ex_descent.careful_step(lambda x: 5*x**2, f64(1.), 1.), 1 - 10/8)
+    near(ex_descent.x_after(-1.5, .1, 3), -1.5*.8**3)
+    near(ex_descent.best_lr(lambda w: w[0]**2/2 + 9*w[1]**2/2, f64([1, 1])), 2/10)
+    near(ex_descent.backtracking_step(lambda x: 5*x**2, f64(1.), 1.), 1 - 10/8)
     near(ex_curve.mean_error(tensor([1., 2]), tensor([[2.], [0]])), 1.5)
     t, y = some(9), some(9, seed=1)
     line = scipy.stats.linregress(t.numpy(), y.numpy())[:2]
@@ -438,11 +438,11 @@ def test_solutions():
 
 def test_solutions_on_digits():
     scores, y = tensor([[1.], [-1], [2], [-.5]]), tensor([[1.], [1], [0], [0]])
-    near(ex_classifier.missed(scores, y), [.5, .5])
+    near(ex_classifier.miss_rates(scores, y), [.5, .5])
     s = scores.clone().requires_grad_()
     c.mnist_loss(s, y).backward()
     near(ex_classifier.loss_slopes(scores, y), s.grad)
-    assert ex_classifier.stop_at([.9, .95, .94, .95, .96], 2) == 3
+    assert ex_classifier.early_stopping_epoch([.9, .95, .94, .95, .96], 2) == 3
     near(ex_broken.honest_report([.7, .9, .8], [.6, .5, .99]), .5)
     assert ex_layers.count_parameters([784, 30, 1]) == 23581
     s = scores.clone().requires_grad_()
@@ -450,8 +450,8 @@ def test_solutions_on_digits():
     near(ex_layers.entropy_slopes(scores, y), s.grad)
     near(ex_layers.tent(f64([0, 1, 1.5, 2, 3, 4]), 1., 3.), np.interp([0, 1, 1.5, 2, 3, 4], [1, 2, 3], [0, 1, 0]))
     near(ex_optimizers.momentum_step(1., 2., 3., .1, .9), [1 - .1*4.8, 4.8])
-    near([ex_optimizers.staircase(k, 8, 1.) for k in range(8)], [1, 1, .5, .5, .25, .25, .125, .125])
-    near(ex_optimizers.fading_mean([1., 2, 4], .5), np.average([1, 2, 4], weights=[1, 2, 4]))
+    near([ex_optimizers.step_decay(k, 8, 1.) for k in range(8)], [1, 1, .5, .5, .25, .25, .125, .125])
+    near(ex_optimizers.ema([1., 2, 4], .5), np.average([1, 2, 4], weights=[1, 2, 4]))
     near(ex_optimizers.nesterov(3., 2., .9), [3 + .9*4.8, 4.8])
     near(ex_parallel.mean_gradient([tensor([1.]), tensor([4.])], [2, 1]), [2])
     assert ex_parallel.my_images(5, 1, 2) == [1, 3, 0]

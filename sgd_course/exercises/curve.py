@@ -11,8 +11,8 @@ __all__ = ['check_mean_error', 'check_fit_line', 'check_speed_at', 'check_condit
 import torch
 
 from ..check import Exercise, Prediction, uniform
-from ..curve import fit, mse, quadratic, roller_coaster, standardize
-from ..descent import curvature, step
+from ..curve import fit, mse, quadratic, make_roller_coaster, standardize
+from ..descent import hessian_eigenvalues, step
 from .descent import whole
 from .gradients import without
 
@@ -179,7 +179,7 @@ check_speed_at = Exercise(
 # %% ../../nbs/solutions/05_seven_steps.ipynb #aa80aeb2
 def condition_number(t, y):
     def loss(params): return mse(quadratic(t, params), y)
-    cs = curvature(loss, torch.zeros(3).double())
+    cs = hessian_eigenvalues(loss, torch.zeros(3).double())
     return cs.max()/cs.min()
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #472ae7c8
@@ -187,14 +187,14 @@ def _by_singular_values(t, y):
     return torch.linalg.cond(torch.stack([t**2, t, torch.ones_like(t)], 1))**2
 
 def _curvatures(t, y):
-    return curvature(lambda params: mse(quadratic(t, params), y), torch.zeros(3).double())
+    return hessian_eigenvalues(lambda params: mse(quadratic(t, params), y), torch.zeros(3).double())
 
 def _of_a_line(t, y):
-    cs = curvature(lambda params: mse(params[0]*t + params[1], y), torch.zeros(2).double())
+    cs = hessian_eigenvalues(lambda params: mse(params[0]*t + params[1], y), torch.zeros(2).double())
     return cs.max()/cs.min()
 
 def _of_the_loss(t, y):
-    cs = curvature(lambda preds: mse(preds, y), y)
+    cs = hessian_eigenvalues(lambda preds: mse(preds, y), y)
     return cs.max()/cs.min()
 
 def _any_time(g):
@@ -210,7 +210,7 @@ check_condition_number = Exercise(
     why='It depends on the inputs alone: `y` moves the bottom of the bowl, but does not bend it.',
     hints=['Write the loss as a function of the three parameters, and of nothing else.',
            'Inside: `def loss(params): return mse(quadratic(t, params), y)`.',
-           '`curvature(loss, torch.zeros(3).double())` gives three curvatures. Which by which?'],
+           '`hessian_eigenvalues(loss, torch.zeros(3).double())` gives three curvatures. Which by which?'],
     mistakes={
         'The ratio is upside down: the largest by the smallest.':
             lambda t, y: 1/condition_number(t, y),
@@ -283,7 +283,7 @@ predict_patience = Prediction(
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #e88edbaa
 def _steps_needed():
-    t, y, guess = roller_coaster()
+    t, y, guess = make_roller_coaster()
     s, y = standardize(t).double(), y.double()
     A = torch.stack([s**2, s, torch.ones(len(s))], 1)
     best = mse(A @ torch.linalg.lstsq(A, y[:, None]).solution[:, 0], y)

@@ -69,7 +69,7 @@ def without(function, answer, *args):
 
 # %% ../../nbs/solutions/03_gradients.ipynb #53825c2d
 def _measured(f, x):
-    return slope(lambda v: f(torch.tensor(v, dtype=torch.double)), x, nudge=1e-8, central=True)
+    return slope(lambda v: f(torch.tensor(v, dtype=torch.double)), x, h=1e-8, central=True)
 
 check_exact_slope = Exercise(
     exact_slope, '03', oracle=_measured, use=lambda answer, f, x: without(gradient, answer, f, x),
@@ -144,7 +144,7 @@ def _bowl_and_nudge(g):
     return any_bowl(g, n), x, nudge
 
 def _along_the_line(f, x, nudge):
-    return slope(lambda t: f(x.double() + t*nudge.double()), 0., nudge=1e-4, central=True)
+    return slope(lambda t: f(x.double() + t*nudge.double()), 0., h=1e-4, central=True)
 
 # %% ../../nbs/solutions/03_gradients.ipynb #b00afc85
 check_predicted_change = Exercise(
