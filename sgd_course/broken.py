@@ -71,7 +71,7 @@ class StepReport(NamedTuple):
 def first_step(
     *faults,        # names from `FAULTS`
     lr: float=1.0,  # learning rate, > 0
-) -> StepReport:          # losses and gradients, before and after
+) -> StepReport:    # losses and gradients, before and after
     "What one step does to 256 digits, about half of them 3s. Raises as `faulty_train` does."
     _check_faults(faults)
     x, y, *_ = _data()
@@ -110,7 +110,7 @@ def faulty_train(
     epochs=4,           # passes through the training images
     lr: float=1.0,      # learning rate, > 0
     data: Digits=None,  # from `flatten_digits`; `None`: the threes and sevens
-) -> TrainingRun:               # losses, looks and weights
+) -> TrainingRun:       # losses, looks and weights
     "Train from zeros with batches of 256. Raises `ValueError` for wrong faults, epochs or rate."
     epochs, _ = _check_epochs(epochs), _check_faults(faults)
     x, y, valid_x, valid_y = valid_digits(data or _data())
@@ -173,7 +173,7 @@ class Symptoms(NamedTuple):
     growth: torch.Tensor    # that length divided by the length half way; 1 if there is none
 
 def measure_symptoms(
-    runs,    # one or more `TrainingRun`s of at least two epochs, of the same length
+    runs,       # one or more `TrainingRun`s of at least two epochs, of the same length
 ) -> Symptoms:  # six tensors of one number a run
     "The signs by which faults are told apart."
     loss = torch.stack([r.loss for r in runs])
@@ -198,11 +198,11 @@ def three_parts(
 # %% ../nbs/08_broken.ipynb #e30a9afc
 @few_threads()
 def reported_accuracy(
-    faults,    # names from `FAULTS`; () for none
+    faults,            # names from `FAULTS`; () for none
     run: TrainingRun,  # from `faulty_train`
-    seed=0,    # of the cut into three parts
-    n=100,     # how many digits to choose by, and to test
-) -> tuple:    # accuracy that is reported for the best look; accuracy on all later digits
+    seed=0,            # of the cut into three parts
+    n=100,             # how many digits to choose by, and to test
+) -> tuple:            # accuracy that is reported for the best look; accuracy on all later digits
     "Keep the weights of the best look, and report how good they are."
     choose, test, later = three_parts(seed, n)
     if 'test set used to stop' in faults: choose = test
@@ -223,9 +223,9 @@ SYMPTOM_RANGES = {  # what is measured when the fault is there: smallest and lar
 
 # %% ../nbs/08_broken.ipynb #c9913b6e
 def contradiction(
-    fault: str,  # a key of `SYMPTOM_RANGES`
-    s: Symptoms,    # from `measure_symptoms` of one run
-):               # (name of a sign, smallest, largest, measured); `None` if all signs are there
+    fault: str,   # a key of `SYMPTOM_RANGES`
+    s: Symptoms,  # from `measure_symptoms` of one run
+):                # (name of a sign, smallest, largest, measured); `None` if all signs are there
     "The first sign of a fault that a run does not have."
     for name, (low, high) in SYMPTOM_RANGES[fault].items():
         measured = getattr(s, name).item()

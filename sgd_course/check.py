@@ -705,12 +705,12 @@ def progress() -> Progress:  # a table, with `done` and `rows`
 class Prediction(Asks):
     "A question before a figure, with two to five options, or a number to guess."
     def __init__(self,
-        name: str,        # the variable is called predict_<name>
-        question: str,    # ends with a question mark
-        answer,           # the right option; or a number, or a function that computes it
-        options=None,     # option -> why it is right or wrong, a sentence
-        why='',           # of a number: why it is so
-        tolerance=0.,     # of a number: how far off is still close
+        name: str,            # the variable is called predict_<name>
+        question: str,        # ends with a question mark
+        answer,               # the right option; or a number, or a function that computes it
+        options=None,         # option -> why it is right or wrong, a sentence
+        why='',               # of a number: why it is so
+        tolerance=0.,         # of a number: how far off is still close
         low=None, high=None,  # of a number: the least and the largest that make sense
     ):
         if options is not None and not (2 <= len(options) <= 5 and answer in options):

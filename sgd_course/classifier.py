@@ -114,16 +114,16 @@ class BasicOptim:
 
 # %% ../nbs/06_threes_and_sevens.ipynb #2d9759ca
 def train_epoch(
-    model,            # function of (n, 784) images that gives (n, 1) scores
-    opt,              # optimizer of the model's parameters, with `step` and `zero_grad`
-    x: torch.Tensor,  # (n, 784) images
-    y: torch.Tensor,  # (n, 1) labels
-    bs=256,           # images in a batch
-    shuffle=True,     # in a new random order
-    generator=None,   # `torch.Generator` of the order
+    model,                 # function of (n, 784) images that gives (n, 1) scores
+    opt,                   # optimizer of the model's parameters, with `step` and `zero_grad`
+    x: torch.Tensor,       # (n, 784) images
+    y: torch.Tensor,       # (n, 1) labels
+    bs=256,                # images in a batch
+    shuffle=True,          # in a new random order
+    generator=None,        # `torch.Generator` of the order
     loss_func=mnist_loss,  # function of scores and labels
-    device=None,      # where to move the images; `None`: nowhere. The model must be there
-) -> float:           # mean loss of the batches, as they were before each step
+    device=None,           # where to move the images; `None`: nowhere. The model must be there
+) -> float:                # mean loss of the batches, as they were before each step
     "One pass through all images, a step for each batch. Raises `ValueError` unless x and y fit."
     same_length(x, y)
     x, y, losses = x.to(device=device), y.to(device=device), []
@@ -167,19 +167,19 @@ def _bar(epochs, progress):
 
 # %% ../nbs/06_threes_and_sevens.ipynb #f18b178c
 def train(
-    model,            # function of (n, 784) images that gives (n, 1) scores
-    opt,              # optimizer of the model's parameters
-    data: Digits,     # from `flatten_digits`
-    epochs=20,        # passes through the training images
-    bs=256,           # images in a batch
-    shuffle=True,     # in a new random order each epoch
-    generator=None,   # `torch.Generator` of the order
-    keep_best=False,  # at the end, put the numbers of the best epoch back
-    on_epoch=None,    # function of the history so far, called after each epoch
-    progress=True,    # show a bar
+    model,                 # function of (n, 784) images that gives (n, 1) scores
+    opt,                   # optimizer of the model's parameters
+    data: Digits,          # from `flatten_digits`
+    epochs=20,             # passes through the training images
+    bs=256,                # images in a batch
+    shuffle=True,          # in a new random order each epoch
+    generator=None,        # `torch.Generator` of the order
+    keep_best=False,       # at the end, put the numbers of the best epoch back
+    on_epoch=None,         # function of the history so far, called after each epoch
+    progress=True,         # show a bar
     loss_func=mnist_loss,  # function of scores and labels
-    device=None,      # where to move the images; `None`: nowhere. The model must be there
-) -> History:         # loss and accuracy of each epoch
+    device=None,           # where to move the images; `None`: nowhere. The model must be there
+) -> History:              # loss and accuracy of each epoch
     "Train for some epochs. Raises as `train_epoch` and `validate` do; epochs must be at least 1."
     data, history = Digits(*data).to(device), History()
     kept = _trained(model, opt) if keep_best else []
@@ -229,7 +229,7 @@ def lr_sweep(
     seed=42,        # of the order of the images
     progress=True,  # show a bar
     device=None,    # where to compute; `None`: where the digits are
-) -> SweepResult:         # losses, accuracies and weights for each rate and epoch, on the CPU
+) -> SweepResult:   # losses, accuracies and weights for each rate and epoch, on the CPU
     "Train a linear classifier with every rate at once. Raises as `valid_lr` and `train` do."
     lrs = valid_lr(lrs, many=True).float().reshape(-1)
     x, y, valid_x, valid_y = valid_digits(flatten_digits(data or threes_and_sevens()).to(device))

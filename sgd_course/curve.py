@@ -80,7 +80,7 @@ def fit(
     lr: float,      # learning rate, > 0
     steps: int,     # how many steps, >= 0
     loss_func=mse,  # function of predictions and targets that gives one number
-) -> FitResult:           # parameters and losses
+) -> FitResult:     # parameters and losses
     """Gradient descent on all the data in every step. Stops early if the loss is no longer finite.
 
     Raises `TypeError` or `ValueError` for a rate, number of steps or parameters that cannot be.

@@ -36,10 +36,10 @@ def step(
 
 # %% ../nbs/04_learning_rate.ipynb #09ee0a6b
 def descend(
-    f,            # function of a tensor of the shape of x that gives one number
-    x,            # start: a number, or a tensor of floating point numbers of any shape
-    lr,           # learning rate; or k of them, to walk with each from the same start
-    steps: int,   # how many steps, >= 0
+    f,              # function of a tensor of the shape of x that gives one number
+    x,              # start: a number, or a tensor of floating point numbers of any shape
+    lr,             # learning rate; or k of them, to walk with each from the same start
+    steps: int,     # how many steps, >= 0
 ) -> torch.Tensor:  # places, (steps + 1, *x.shape), or (steps + 1, k, *x.shape) for k rates
     """Gradient descent on `f`: start and every place after it. Numbers are taken as 64-bit floats.
 

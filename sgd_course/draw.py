@@ -38,8 +38,8 @@ def valid_strokes(
 
 # %% ../nbs/api/draw.ipynb #d771a02a
 def render_strokes(
-    strokes,  # as `valid_strokes` takes them, at least one
-    zoom=16,  # dots for each pixel of MNIST
+    strokes,        # as `valid_strokes` takes them, at least one
+    zoom=16,        # dots for each pixel of MNIST
 ) -> torch.Tensor:  # (h, w) picture, 1 where there is ink and 0 elsewhere, with no margin
     "Draw strokes with a pen in proportion to their size. Raises `ValueError` as `valid_strokes`."
     from PIL import Image, ImageDraw

@@ -54,11 +54,11 @@ def __call__(self: SlopePicture, nudge, x):
 
 # %% ../nbs/api/explorers.ipynb #e1b0d8b8
 def explore_slope(
-    f,           # function of one number, that also works element by element
-    nudges,      # numbers, each > 0
-    xs,          # places
+    f,                # function of one number, that also works element by element
+    nudges,           # numbers, each > 0
+    xs,               # places
     min=-2., max=2.,  # range of x
-):               # widget with two sliders, `nudge` and `x`
+):                    # widget with two sliders, `nudge` and `x`
     "Slide a nudge and a place: rise, run, slope, and tangent. Raises as `slope` and `explore` do."
     return explore(SlopePicture(f, min, max), nudge=nudges, x=xs)
 
@@ -252,7 +252,7 @@ def __call__(self: SweepPicture, lr, epoch):  # noqa: F811
 # %% ../nbs/api/explorers.ipynb #a88392c6
 def explore_sweep(
     s: SweepResult,  # from `lr_sweep`
-):             # widget with two sliders, `lr` and `epoch`
+):                   # widget with two sliders, `lr` and `epoch`
     "Slide rate and epoch: learning curves, and the weights as a picture (red speaks against a 3)."
     e = explore(SweepPicture(s), lr=s.lrs.tolist(), epoch=range(len(s.accuracy)))
     e.epoch = len(s.accuracy) - 1
@@ -384,7 +384,7 @@ def __call__(self: FoldsPicture, hidden, step):  # noqa: F811
 # %% ../nbs/api/explorers.ipynb #ef2410a0
 def explore_folds(
     nets: WidthSweep,  # from `width_sweep`
-):                 # widget with two sliders, `hidden` and `step`
+):                     # widget with two sliders, `hidden` and `step`
     "Slide the width of a hidden layer and the steps: folds, probability (blue: 1), and loss."
     e = explore(FoldsPicture(nets), hidden=nets.widths, step=nets.at)
     e.step = nets.at[-1]

@@ -91,13 +91,13 @@ def _train_side_by_side(params, x, y, lr, at):
 
 # %% ../nbs/11_layers.ipynb #fceef7c2
 def width_sweep(
-    x, y,      # (n, 2) points and (n, 1) labels, such as those of `make_bullseye`
-    widths,    # numbers of hidden units, each >= 1
-    at,        # after which steps to keep the parameters; training ends after the last
-    lr=2.,     # learning rate, > 0
-    starts=6,  # networks of each width; the one with the lowest loss at the end is kept
-    seed=0,    # of the first weights
-) -> WidthSweep:   # losses and parameters
+    x, y,         # (n, 2) points and (n, 1) labels, such as those of `make_bullseye`
+    widths,       # numbers of hidden units, each >= 1
+    at,           # after which steps to keep the parameters; training ends after the last
+    lr=2.,        # learning rate, > 0
+    starts=6,     # networks of each width; the one with the lowest loss at the end is kept
+    seed=0,       # of the first weights
+) -> WidthSweep:  # losses and parameters
     """Train networks of several widths at once, each step with all points.
 
     Raises `ValueError` for labels or numbers that do not fit.
@@ -130,10 +130,10 @@ class TrainConfig(NamedTuple):
 # %% ../nbs/11_layers.ipynb #db25e4ea
 def run_config(
     recipe: TrainConfig,  # such as one of `CONFIGS`
-    seed=0,          # of the first weights and of the order of the images
-    data=None,       # `Digits` from `flatten_digits`; `None`: the threes and sevens
-    device=None,     # where to train; `None`: where the digits are
-):                   # the trained model, and its `History`
+    seed=0,               # of the first weights and of the order of the images
+    data=None,            # `Digits` from `flatten_digits`; `None`: the threes and sevens
+    device=None,          # where to train; `None`: where the digits are
+):                        # the trained model, and its `History`
     "Make a model and train it, in batches of 256 and with `BasicOptim`. Raises as `train` does."
     torch.manual_seed(seed)
     data = (data or flatten_digits(threes_and_sevens())).to(device)
@@ -165,10 +165,10 @@ LRS = .1, .3, 1., 3., 10., 30.
 # %% ../nbs/11_layers.ipynb #2ca6010f
 def choose_lr(
     recipe: TrainConfig,  # whose rate is not used
-    seed=0,          # of the digits held back, of first weights and order
-    data=None,       # `Digits` from `flatten_digits`; `None`: the threes and sevens
-    rates=LRS,     # learning rates to try, each > 0
-) -> float:          # the one with the lowest loss on 2000 training digits that were held back
+    seed=0,               # of the digits held back, of first weights and order
+    data=None,            # `Digits` from `flatten_digits`; `None`: the threes and sevens
+    rates=LRS,            # learning rates to try, each > 0
+) -> float:               # the one with the lowest loss on 2000 training digits that were held back
     "Try several rates on a part of the training digits. The validation digits are not looked at."
     part = train_valid_split(data or flatten_digits(threes_and_sevens()), seed=seed)
     def held_back(lr):

@@ -202,16 +202,16 @@ def _done(step, steps):
 
 # %% ../nbs/13_optimizers.ipynb #29412089
 def sweep_with(
-    opt_func,           # `SGD`, `Momentum`, `RMSprop` or `Adam`
-    lrs,                # k learning rates, > 0
-    epochs=3,           # passes through the training images, >= 1
-    data=None,          # `Digits`; `None`: the threes and sevens
-    bs=256,             # images in a batch
-    seed=42,            # of the order of the images
+    opt_func,                 # `SGD`, `Momentum`, `RMSprop` or `Adam`
+    lrs,                      # k learning rates, > 0
+    epochs=3,                 # passes through the training images, >= 1
+    data=None,                # `Digits`; `None`: the threes and sevens
+    bs=256,                   # images in a batch
+    seed=42,                  # of the order of the images
     schedule=sched_constant,  # function of step, steps and the rates that gives rates
-    loss_func=_distances,  # function of scores (n, k) and labels (n, 1) that gives losses (n, k)
-    device=None,        # where to compute; `None`: where the digits are
-    **settings          # of the optimizer
+    loss_func=_distances,     # function of scores (n, k) and labels (n, 1) that gives losses (n, k)
+    device=None,              # where to compute; `None`: where the digits are
+    **settings                # of the optimizer
 ) -> SweepResult:             # losses, accuracies and weights for each rate and epoch, on the CPU
     "Train a linear classifier from zeros with every rate at once. Raises as `lr_sweep` does."
     lrs = valid_lr(lrs, many=True).float().reshape(-1)

@@ -69,9 +69,9 @@ class Worker(NamedTuple):
 
 # %% ../nbs/15_many_machines.ipynb #c2f91665
 def this_worker(
-    bs: int,     # images in a batch, of all workers together
-    env=None,    # environment variables; `None`: those of this process
-) -> Worker:      # the only worker, if nothing says otherwise
+    bs: int,   # images in a batch, of all workers together
+    env=None,  # environment variables; `None`: those of this process
+) -> Worker:   # the only worker, if nothing says otherwise
     "Who am I? Raises `ValueError` for variables or a `bs` that do not fit."
     env = os.environ if env is None else env
     names = 'RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'
@@ -92,12 +92,12 @@ def this_worker(
 
 # %% ../nbs/15_many_machines.ipynb #2c05e034
 def shard_batches(
-    n: int,        # how many images there are
-    bs: int,       # images in a batch of all workers together, a multiple of `place.world`
+    n: int,         # how many images there are
+    bs: int,        # images in a batch of all workers together, a multiple of `place.world`
     place: Worker,  # whose batches
-    seed: int,     # of the order
-    epoch: int,    # in which it is another one
-) -> list:         # of pairs: indices, and the weight of their loss
+    seed: int,      # of the order
+    epoch: int,     # in which it is another one
+) -> list:          # of pairs: indices, and the weight of their loss
     "This worker's part of each batch; the weighted losses' mean over workers is the batch's loss."
     rank, world, own = place.rank, place.world, bs//place.world
     sampler = DistributedSampler(range(n), world, rank, seed=seed)

@@ -176,13 +176,13 @@ def plot_function(
 
 # %% ../nbs/api/plot.ipynb #0a1b6b7e
 def plot_trajectory(
-    f,               # function of a number, or of a 1-d tensor, element by element
-    path,            # (steps + 1,) places of the walk, the start first
-    title=None,      # above the picture
-    ax=None,         # axes to draw on; `None`: a new figure
+    f,                   # function of a number, or of a 1-d tensor, element by element
+    path,                # (steps + 1,) places of the walk, the start first
+    title=None,          # above the picture
+    ax=None,             # axes to draw on; `None`: a new figure
     min=None, max=None,  # range of x; `None`: around the walk
     tx='x', ty='f(x)',   # what is along the axes
-):                   # the axes
+):                       # the axes
     "Draw the places of a walk on the curve of `f`. Raises `ValueError` unless `path` is 1-d."
     path = torch.as_tensor(path).detach()
     if path.ndim != 1 or not path.isfinite().any():
@@ -355,8 +355,8 @@ def gv(
 # %% ../nbs/api/plot.ipynb #67f2e68d
 def plot_steps(
     title='Gradient descent in seven steps',  # above the picture
-    marked=(),  # numbers of boxes to be yellow
-):              # the axes
+    marked=(),                                # numbers of boxes to be yellow
+):                                            # the axes
     "Draw initialise, predict, loss, gradient, step, repeat, stop. Raises `ValueError` for no box."
     marked = [whole('marked', n, 1) for n in marked]
     yellow = f'; yellow: {", ".join(map(str, marked))}' if marked else ''

@@ -138,7 +138,7 @@ def test_slope():
     for x in tensor([1, 2]), tensor([True]), [1., 2.], 'x', None:
         fails(lambda: c.slope(abs, x), TypeError, f'x is {x!r}', 'expected one finite number')
     for nudge in 0, nan, 'small':
-        fails(lambda: c.slope(abs, 1., nudge), (ValueError, TypeError), 'nudge is', 'expected')
+        fails(lambda: c.slope(abs, 1., nudge), (ValueError, TypeError), 'h is', 'expected')
     assert 1 - 1e-16 < 1  # below 1 there are more numbers than above it
     fails(lambda: c.slope(abs, 1., 1e-16), ValueError, 'too small to change x = 1')
 
@@ -274,7 +274,7 @@ def test_several_rates(rates):
 
 @each('v', [True, np.True_, tensor(True), 1j, tensor(1j), '1', None], ids=repr)
 @each('call, name', [(lambda v: c.slope(parabola, v), 'x'),
-                     (lambda v: c.slope(parabola, 1., v), 'nudge'),
+                     (lambda v: c.slope(parabola, 1., v), 'h'),
                      (lambda v: c.slope(lambda x: v, 1.), 'f(x)'),
                      (lambda v: c.descend(parabola, v, .1, 2), 'x'),
                      (lambda v: c.descend(parabola, 1., v, 2), 'lr'),
@@ -283,7 +283,7 @@ def test_several_rates(rates):
                      (lambda v: c.steps_to_converge(t, 1., v), 'target'),
                      (lambda v: c.regime(v, 1.), 'lr'), (lambda v: c.regime(1., v), 'curvature'),
                      (lambda v: c.plot_descent(parabola, v, .1), 'start')],
-      ids=['x', 'nudge', 'value', 'start', 'rate', 'gradient', 'tol', 'target', 'regime',
+      ids=['x', 'h', 'value', 'start', 'rate', 'gradient', 'tol', 'target', 'regime',
            'curvature', 'plot'])
 def test_no_numbers(call, name, v):
     fails(lambda: call(v), TypeError, f'{name} is', 'expected')
@@ -298,7 +298,7 @@ def test_numbers_that_cannot_be():
     for nudge in 0, -1., nan:
         for call in (lambda: c.partial_derivative(square, t, 0, nudge),
                      lambda: c.numerical_gradient(square, t, nudge)):
-            fails(call, ValueError, 'nudge is', 'expected')
+            fails(call, ValueError, 'h is', 'expected')
     fails(lambda: c.make_roller_coaster(.5), ValueError, 'seed is 0.5', 'expected a whole number')
 
 
