@@ -16,4 +16,5 @@ from .optimizers import *
 from .parallel import *
 from .pixels import *
 from .plot import *
+from .selection import *
 from .slope import *

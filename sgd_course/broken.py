@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from .classifier import _check_epochs, flatten_digits, init_params, linear1
+from .classifier import flatten_digits, init_params, linear1
 from .data import Digits, threes_and_sevens
 from .plot import BLUE, RED, subplots
 from .training import few_threads, training
@@ -112,7 +112,7 @@ def faulty_train(
     data: Digits=None,  # from `flatten_digits`; `None`: the threes and sevens
 ) -> TrainingRun:       # losses, looks and weights
     "Train from zeros with batches of 256. Raises `ValueError` for wrong faults, epochs or rate."
-    epochs, _ = _check_epochs(epochs), _check_faults(faults)
+    epochs, _ = whole('epochs', epochs, 1), _check_faults(faults)
     x, y, valid_x, valid_y = valid_digits(data or _data())
     w, b = init_params((x.shape[1], 1), std=0), init_params(1, std=0)
     g, losses, looks = torch.Generator().manual_seed(whole('seed', seed)), [], []

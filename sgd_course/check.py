@@ -30,6 +30,7 @@ from pathlib import Path
 
 import torch
 from fastcore.basics import patch
+from filelock import FileLock
 
 from .explore import _file, show_live, twin_name
 from .plot import in_jupyter
@@ -324,24 +325,9 @@ def _take_notes():
     return text
 
 # %% ../nbs/api/check.ipynb #adaab821
-@contextmanager
 def _locked(file):
-    "Be the only one who has the file `file`.lock. Raises `OSError`."
-    lock = file.with_name(file.name + '.lock')
-    for wait in range(500):
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
-            break
-        except FileExistsError:
-            try: left_behind = time.time() - lock.stat().st_mtime > 10
-            except OSError: left_behind = False
-            if left_behind: lock.unlink(missing_ok=True)  # its owner was killed
-        except PermissionError:  # Windows says so while another one is deleting it
-            if os.name != 'nt' or wait > 100: raise
-        time.sleep(.01)
-    else: raise OSError(f'{lock} is there all the time')
-    try: yield
-    finally: lock.unlink(missing_ok=True)
+    "To be the only one who has the file while it is read and written. Raises `OSError`."
+    return FileLock(file.with_name(f'.{file.name}.lock'), timeout=5)
 
 # %% ../nbs/api/check.ipynb #34ebd37a
 def _valid(marks):

@@ -4,20 +4,16 @@
 
 # %% auto #0
 __all__ = ['flatten_digits', 'init_params', 'linear1', 'validate', 'mnist_loss', 'minibatches', 'BasicOptim', 'train_epoch',
-           'History', 'train', 'SweepResult', 'lr_sweep', 'train_valid_split']
+           'History', 'train']
 
 # %% ../nbs/06_threes_and_sevens.ipynb #a7a39fe7
-import sys
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 
-from .data import Digits, threes_and_sevens
-from .plot import in_jupyter, page_bar
-from .training import evaluating, learnable, training
-from .validate import real, same_length, valid_digits, valid_labels, valid_lr
-from .validate import valid_targets, whole
+from .data import Digits
+from .training import epochs_bar, evaluating, keeping_best, learnable, training
+from .validate import real, same_length, valid_labels, valid_lr, valid_targets, whole
 
 # %% ../nbs/06_threes_and_sevens.ipynb #3f292b4c
 def flatten_digits(
@@ -116,21 +112,18 @@ class BasicOptim:
 def train_epoch(
     model,                 # function of (n, 784) images that gives (n, 1) scores
     opt,                   # optimizer of the model's parameters, with `step` and `zero_grad`
-    x: torch.Tensor,       # (n, 784) images
-    y: torch.Tensor,       # (n, 1) labels
+    x, y,                  # (n, 784) images and (n, 1) labels
     bs=256,                # images in a batch
     shuffle=True,          # in a new random order
     generator=None,        # `torch.Generator` of the order
     loss_func=mnist_loss,  # function of scores and labels
-    device=None,           # where to move the images; `None`: nowhere. The model must be there
 ) -> float:                # mean loss of the batches, as they were before each step
     "One pass through all images, a step for each batch. Raises `ValueError` unless x and y fit."
     same_length(x, y)
-    x, y, losses = x.to(device=device), y.to(device=device), []
+    losses = []
     with training(model):
         for i in minibatches(len(x), bs, shuffle, generator, x.device):
-            xb, yb = x.index_select(0, i), y[i]  # x[i], in half the time
-            loss = loss_func(model(xb), yb)
+            loss = loss_func(model(x.index_select(0, i)), y[i])  # x[i], in half the time
             loss.backward()
             opt.step()
             opt.zero_grad()
@@ -147,115 +140,24 @@ class History:
     @property
     def best_epoch(self): return max(range(len(self.accuracy)), key=self.accuracy.__getitem__)
 
-# %% ../nbs/06_threes_and_sevens.ipynb #08be2bde
-def _check_epochs(epochs): return whole('epochs', epochs, least=1)
-
-def _trained(model, opt):
-    "What training changes: parameters, and the running numbers of a module. Of any optimizer."
-    groups = getattr(opt, 'param_groups', [dict(params=getattr(opt, 'params', []))])
-    params = [p for group in groups for p in group['params']]
-    if not params: raise ValueError('keep_best=True: expected an optimizer with `params` or '
-                                    '`param_groups`, to know what to keep.')
-    return params + (list(model.buffers()) if isinstance(model, torch.nn.Module) else [])
-
-def _bar(epochs, progress):
-    "A progress bar where somebody can see it: in Jupyter and in a terminal, not in a log."
-    if progress and in_jupyter(): return page_bar(epochs, 'epochs')
-    if not (progress and sys.stderr.isatty()): return range(epochs)
-    from tqdm import tqdm
-    return tqdm(range(epochs), unit='epoch', leave=False)
-
 # %% ../nbs/06_threes_and_sevens.ipynb #f18b178c
 def train(
-    model,                 # function of (n, 784) images that gives (n, 1) scores
-    opt,                   # optimizer of the model's parameters
-    data: Digits,          # from `flatten_digits`
-    epochs=20,             # passes through the training images
-    bs=256,                # images in a batch
-    shuffle=True,          # in a new random order each epoch
-    generator=None,        # `torch.Generator` of the order
-    keep_best=False,       # at the end, put the numbers of the best epoch back
-    on_epoch=None,         # function of the history so far, called after each epoch
-    progress=True,         # show a bar
-    loss_func=mnist_loss,  # function of scores and labels
-    device=None,           # where to move the images; `None`: nowhere. The model must be there
-) -> History:              # loss and accuracy of each epoch
+    model,            # function of (n, 784) images that gives (n, 1) scores
+    opt,              # optimizer of the model's parameters
+    data: Digits,     # from `flatten_digits`
+    epochs=20,        # passes through the training images
+    keep_best=False,  # at the end, put the parameters of the best epoch back
+    on_epoch=None,    # function of the history so far, called after each epoch
+    progress=True,    # show a bar
+    device=None,      # where to move the images; `None`: nowhere. The model must be there
+    **settings        # of `train_epoch`: bs, shuffle, generator, loss_func
+) -> History:         # loss and accuracy of each epoch
     "Train for some epochs. Raises as `train_epoch` and `validate` do; epochs must be at least 1."
     data, history = Digits(*data).to(device), History()
-    kept = _trained(model, opt) if keep_best else []
-    for epoch in _bar(_check_epochs(epochs), progress):
-        loss = train_epoch(model, opt, data.train_x, data.train_y, bs, shuffle, generator,
-                           loss_func)
-        history.loss.append(loss)
-        history.accuracy.append(validate(model, data.valid_x, data.valid_y))
-        if keep_best and history.best_epoch == epoch:
-            best = [p.detach().clone() for p in kept]
-        if on_epoch: on_epoch(history)
-    if keep_best:
-        with torch.no_grad():
-            for p, value in zip(kept, best): p.copy_(value)
+    with keeping_best(model, opt, keep_best) as keep:
+        for epoch in epochs_bar(epochs, progress):
+            history.loss.append(train_epoch(model, opt, data.train_x, data.train_y, **settings))
+            history.accuracy.append(validate(model, data.valid_x, data.valid_y))
+            if history.best_epoch == epoch: keep()
+            if on_epoch: on_epoch(history)
     return history
-
-# %% ../nbs/06_threes_and_sevens.ipynb #72e72f75
-class SweepResult(NamedTuple):
-    "The same training with k learning rates, from zeros, on the same batches."
-    lrs: torch.Tensor       # (k,) learning rates
-    loss: torch.Tensor      # (epochs, k) mean training loss in each epoch
-    accuracy: torch.Tensor  # (epochs + 1, k) on the validation images, first before training
-    weights: torch.Tensor   # (epochs + 1, k, 784)
-    bias: torch.Tensor      # (epochs + 1, k)
-
-# %% ../nbs/06_threes_and_sevens.ipynb #a8cdefba
-def _sweep_epoch(w, b, lrs, x, y, batches):
-    "One pass through the batches, a step for each; the mean loss of each rate."
-    total = torch.zeros_like(lrs)
-    for i in batches:
-        xb, yb = x.index_select(0, i), y[i]
-        loss = _distances(linear1(xb, w, b), yb).mean(0)  # one for each rate
-        loss.sum().backward()
-        with torch.no_grad():
-            for p in (w, b):
-                p -= lrs*p.grad
-                p.grad = None
-        total += loss.detach()
-    return total/len(batches)
-
-# %% ../nbs/06_threes_and_sevens.ipynb #1b25560c
-def lr_sweep(
-    lrs,            # k learning rates, > 0
-    epochs=20,      # passes through the training images, >= 1
-    data=None,      # `Digits`; `None`: the threes and sevens
-    bs=256,         # images in a batch
-    seed=42,        # of the order of the images
-    progress=True,  # show a bar
-    device=None,    # where to compute; `None`: where the digits are
-) -> SweepResult:   # losses, accuracies and weights for each rate and epoch, on the CPU
-    "Train a linear classifier with every rate at once. Raises as `valid_lr` and `train` do."
-    lrs = valid_lr(lrs, many=True).float().reshape(-1)
-    x, y, valid_x, valid_y = valid_digits(flatten_digits(data or threes_and_sevens()).to(device))
-    w, b = (torch.zeros(n, len(lrs), device=x.device).requires_grad_() for n in (x.shape[1], 1))
-    g, losses, states = torch.Generator().manual_seed(whole('seed', seed)), [], []
-    def note():
-        right = (linear1(valid_x, w, b) > 0) == (valid_y == 1)
-        states.append((right.float().mean(0), w.detach().T.clone(), b.detach()[0].clone()))
-    with training():
-        note()
-        for _ in _bar(_check_epochs(epochs), progress):
-            batches = minibatches(len(x), bs, generator=g, device=x.device)
-            losses.append(_sweep_epoch(w, b, lrs.to(x.device), x, y, batches))
-            note()
-    return SweepResult(lrs.cpu(), *(torch.stack(s).cpu() for s in (losses, *zip(*states))))
-
-# %% ../nbs/06_threes_and_sevens.ipynb #f8ae7519
-def train_valid_split(
-    data: Digits,  # from `flatten_digits`
-    n=2000,        # how many training images to hold back
-    seed=42,       # of the choice
-) -> Digits:       # the rest for training, and those held back as validation
-    "Split the training images in two. Raises `ValueError` unless both parts get at least one."
-    n, total = whole('n', n, least=1), len(data.train_x)
-    if n >= total:
-        raise ValueError(f'n is {n}: expected 1 to {total - 1}, so that both parts get some.')
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(whole('seed', seed)))
-    held, rest = order[:n], order[n:]
-    return Digits(data.train_x[rest], data.train_y[rest], data.train_x[held], data.train_y[held])

@@ -12,13 +12,13 @@ import math
 import torch
 from fastcore.basics import patch
 
-from .classifier import SweepResult
 from .curve import mse, quadratic, standardize
 from .descent import classify_trajectory, descend, hessian_eigenvalues, steps_to_converge
 from .explore import valid_positions, explore
 from .layers import WidthSweep, plane_scores
 from .optimizers import Momentum, plot_contours, settling_time, run_optimizer
 from .plot import BLACK, BLUE, GREEN, ORANGE, RED, plot_function, show_weights, subplots
+from .selection import SweepResult
 from .slope import slope
 from .validate import valid_lr, valid_point, whole
 

@@ -19,8 +19,8 @@ import torch
 from torch import nn
 
 from .classifier import BasicOptim, flatten_digits, minibatches, mnist_loss, train
-from .classifier import train_valid_split
 from .data import default_device, threes_and_sevens
+from .selection import train_valid_split
 from .training import training
 from .validate import same_length, valid_labels, valid_targets, whole
 

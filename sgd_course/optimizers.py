@@ -14,10 +14,11 @@ from itertools import count
 import torch
 from fastcore.basics import patch
 
-from .classifier import BasicOptim, SweepResult, _distances, flatten_digits, linear1, minibatches
+from .classifier import BasicOptim, _distances, flatten_digits, linear1, minibatches
 from .classifier import mnist_loss
 from .data import threes_and_sevens
 from .plot import subplots
+from .selection import SweepResult
 from .training import learnable, training
 from .validate import valid_lr, whole
 

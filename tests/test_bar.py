@@ -6,9 +6,14 @@ from types import SimpleNamespace
 
 import IPython.display
 import pytest
+import torch
 from playwright.sync_api import expect
 
-from sgd_course import classifier, plot
+from sgd_course import plot, training
+from sgd_course.classifier import BasicOptim, flatten_digits, train
+from sgd_course.data import Digits, threes_and_sevens
+from sgd_course.selection import lr_sweep
+from sgd_course.training import epochs_bar
 
 
 class Page:
@@ -27,22 +32,31 @@ class Page:
 def page(monkeypatch):
     page = Page()
     monkeypatch.setattr(IPython.display, 'display', page.display)
-    for module in (classifier, plot): monkeypatch.setattr(module, 'in_jupyter', lambda: True)
+    for module in (training, plot): monkeypatch.setattr(module, 'in_jupyter', lambda: True)
     return page
 
 
 def test_nothing_is_left_of_a_bar(page):
-    assert list(classifier._bar(3, True)) == [0, 1, 2]
+    assert list(epochs_bar(3, True)) == [0, 1, 2]
     (bar,) = page.shown
     assert '<progress' in bar[0]['text/html'] and 'model_id' not in repr(bar)
     assert bar[-1] == {'text/html': '', 'text/plain': ''}
 
 
+def test_training_shows_a_bar_unless_told_otherwise(page):
+    d = flatten_digits(Digits(*(t[::500] for t in threes_and_sevens())))
+    model = torch.nn.Linear(784, 1)
+    for progress in {}, dict(progress=False):
+        train(model, BasicOptim(model.parameters(), .1), d, 2, **progress)
+        lr_sweep([.1], 2, d, **progress)
+    assert len(page.shown) == 2
+
+
 def test_a_loop_that_is_left_takes_its_bar_along(page):
-    for k in classifier._bar(9, True):
+    for k in epochs_bar(9, True):
         if k == 2: break
     with pytest.raises(ZeroDivisionError):
-        for k in classifier._bar(9, True): k/0
+        for k in epochs_bar(9, True): k/0
     assert [bar[-1]['text/html'] for bar in page.shown] == ['', '']
 
 
@@ -55,16 +69,16 @@ def test_ten_times_a_second(page, monkeypatch):
 
 
 def test_in_a_terminal_and_in_a_log(monkeypatch, capsys):
-    assert list(classifier._bar(3, True)) == [0, 1, 2] and capsys.readouterr().err == ''
+    assert list(epochs_bar(3, True)) == [0, 1, 2] and capsys.readouterr().err == ''
     screen = io.StringIO()
     screen.isatty = lambda: True
     monkeypatch.setattr(sys, 'stderr', screen)
-    assert list(classifier._bar(3, True)) == [0, 1, 2] and 'epoch' in screen.getvalue()
+    assert list(epochs_bar(3, True)) == [0, 1, 2] and 'epoch' in screen.getvalue()
     assert screen.getvalue().endswith('\r'), 'and gone'
 
 
 def test_a_page_opened_again_has_no_trace_of_a_bar(open_book):
-    book = open_book('from sgd_course.classifier import _bar\nfor k in _bar(3, True): pass\nprint("done")')
+    book = open_book('from sgd_course.training import epochs_bar\nfor k in epochs_bar(3, True): pass\nprint("done")')
     output = book.page.locator('.jp-Cell-outputArea').first
     def nothing_but_done():
         expect(output).to_contain_text('done', timeout=60_000)

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from sgd_course import broken, classifier
-from sgd_course.classifier import BasicOptim, flatten_digits, init_params, linear1, lr_sweep, minibatches, mnist_loss
-from sgd_course.classifier import train, train_epoch, train_valid_split, validate
+from sgd_course.classifier import BasicOptim, flatten_digits, init_params, linear1, minibatches, mnist_loss, train
+from sgd_course.classifier import train_epoch, validate
 from sgd_course.data import Digits, threes_and_sevens
+from sgd_course.selection import lr_sweep, train_valid_split
 from sgd_course.training import few_threads
 from sgd_course.validate import valid_labels
 

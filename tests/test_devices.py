@@ -4,10 +4,11 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from sgd_course.classifier import BasicOptim, flatten_digits, init_params, linear1, minibatches, lr_sweep, train
+from sgd_course.classifier import BasicOptim, flatten_digits, init_params, linear1, minibatches, train
 from sgd_course.data import Digits, default_device, threes_and_sevens
 from sgd_course.layers import CONFIGS, run_config, small_cnn, train_cnn
 from sgd_course.optimizers import SGD, Adam, Momentum, RMSprop, lr_find, sweep_with
+from sgd_course.selection import lr_sweep
 
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA here')),
            pytest.param('mps', marks=pytest.mark.skipif(not torch.backends.mps.is_available(), reason='no MPS here'))]

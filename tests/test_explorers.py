@@ -11,12 +11,12 @@ from browser import shown
 from conftest import REPO, offline_env, run
 from playwright.sync_api import expect
 
-from sgd_course.classifier import lr_sweep
 from sgd_course.curve import make_roller_coaster
 from sgd_course.explorers import (FoldsPicture, SlopePicture, SweepPicture, explore_descent, explore_fit,
                                   explore_folds, explore_momentum, explore_slope)
 from sgd_course.layers import make_bullseye, plane_scores, width_sweep
 from sgd_course.optimizers import ravine
+from sgd_course.selection import lr_sweep
 
 # lesson -> the function that its cell calls, and the lines before it that the call needs
 LESSONS = {

@@ -13,11 +13,12 @@ from torch import nn
 from torch.testing import assert_close
 
 from sgd_course import layers
-from sgd_course.classifier import BasicOptim, flatten_digits, train_valid_split, train_epoch, validate
+from sgd_course.classifier import BasicOptim, flatten_digits, train_epoch, validate
 from sgd_course.data import threes_and_sevens
 from sgd_course.explorers import FoldsPicture
 from sgd_course.layers import (LADDER, CONFIGS, TrainConfig, make_bullseye, choose_lr, binary_cross_entropy, run_config, load_benchmark,
                                plane_scores, small_cnn, simple_net, width_sweep, train_cnn)
+from sgd_course.selection import train_valid_split
 
 entropy = nn.functional.binary_cross_entropy_with_logits
 

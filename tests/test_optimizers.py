@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from sgd_course.classifier import BasicOptim, lr_sweep
+from sgd_course.classifier import BasicOptim
 from sgd_course.descent import step
 from sgd_course.optimizers import (SGD, Adam, AdamW, Momentum, RMSprop, sched_constant, sched_cos, lr_find, sched_one_cycle, ravine,
                                    settling_time, sweep_with, run_optimizer, sched_warmup)
+from sgd_course.selection import lr_sweep
 
 OURS = [SGD, Momentum, RMSprop, Adam]
 SAME = [  # ours, its settings, PyTorch's, its settings

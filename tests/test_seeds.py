@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from sgd_course.classifier import flatten_digits, train_valid_split, linear1, validate
+from sgd_course.classifier import flatten_digits, linear1, validate
 from sgd_course.data import threes_and_sevens
 from sgd_course.layers import CONFIGS, run_config
 from sgd_course.optimizers import SGD, Adam, Momentum, RMSprop, ravine, settling_time, sweep_with, run_optimizer
 from sgd_course.parallel import train_distributed
+from sgd_course.selection import train_valid_split
 
 pytestmark = pytest.mark.slow
 

@@ -20,12 +20,12 @@ from torch.testing import assert_close
 
 from sgd_course import broken
 from sgd_course import classifier as c
-from sgd_course import curve, descent, gradients, layers, optimizers, parallel, pixels
+from sgd_course import curve, descent, gradients, layers, optimizers, parallel, pixels, selection
 from sgd_course.data import Digits, threes_and_sevens
 from sgd_course.exercises import broken as ex_broken, classifier as ex_classifier, curve as ex_curve
 from sgd_course.exercises import descent as ex_descent, gradients as ex_gradients, layers as ex_layers
 from sgd_course.exercises import optimizers as ex_optimizers, parallel as ex_parallel, pixels as ex_pixels
-from sgd_course.exercises import slope as ex_slope
+from sgd_course.exercises import selection as ex_selection, slope as ex_slope
 from sgd_course.slope import slope
 
 f64 = partial(torch.as_tensor, dtype=torch.float64)
@@ -220,7 +220,7 @@ def test_training_is_pytorchs():
 
 def test_sweep_is_training_one_by_one():
     d = digits()
-    s = c.lr_sweep([.1, 3.], epochs=2, data=d, bs=64, seed=7, progress=False)
+    s = selection.lr_sweep([.1, 3.], epochs=2, data=d, bs=64, seed=7, progress=False)
     for k, lr in enumerate((.1, 3.)):
         w, b = c.init_params((784, 1), std=0), c.init_params(1, std=0)
         history = c.train(partial(c.linear1, w=w, b=b), c.BasicOptim((w, b), lr), d, 2, bs=64, progress=False,
@@ -233,11 +233,13 @@ def test_sweep_is_training_one_by_one():
 def test_holdout_takes_from_the_training_digits():
     d = digits()
     x = torch.arange(300.)[:, None]
-    part = c.train_valid_split(d._replace(train_x=x, train_y=x % 2), n=120, seed=1)
+    part = selection.train_valid_split(d._replace(train_x=x, train_y=x % 2), n=120, seed=1)
     held, rest = part.valid_x[:, 0].tolist(), part.train_x[:, 0].tolist()
     assert len(held) == 120 and sorted(held + rest) == list(range(300))
     assert torch.equal(part.valid_y, part.valid_x % 2) and torch.equal(part.train_y, part.train_x % 2)
-    others = c.train_valid_split(d._replace(train_x=x, train_y=x % 2), n=120, seed=2)
+    again = selection.train_valid_split(d._replace(train_x=x, train_y=x % 2), n=120, seed=1)
+    assert all(map(torch.equal, part, again))
+    others = selection.train_valid_split(d._replace(train_x=x, train_y=x % 2), n=120, seed=2)
     assert 20 < len(set(others.valid_x[:, 0].tolist()) & set(held)) < 80  # 48 by chance
 
 
@@ -301,11 +303,24 @@ def test_signs_of_a_made_up_run():
 def test_parts_and_reports():
     choose, test, later = broken.three_parts(3, 50)
     assert sorted(torch.cat([choose, test, later]).tolist()) == list(range(2038)) and len(choose) == len(test) == 50
+    for n in 0, 1019:
+        with pytest.raises(ValueError, match='n is'): broken.three_parts(3, n)
     right = torch.zeros(3, 2038)
     right[0, later], right[1, choose], right[2, test[:40]] = 1, 1, 1
     run = broken.TrainingRun(torch.zeros(1), right, torch.zeros(3, 2))
     near(broken.reported_accuracy((), run, 3, 50), [0, 0])  # look 1 is the best of those to choose by
     near(broken.reported_accuracy(('test set used to stop',), run, 3, 50), [.8, 0])
+
+
+def test_three_curves_of_a_run():
+    loss = torch.linspace(1, 0, 98)
+    correct = (torch.arange(15)[:, None] > torch.arange(20)).float()
+    run = broken.TrainingRun(loss, correct, torch.arange(45.).reshape(15, 3))
+    for ax, at, curve_ in zip(broken.plot_runs({'one': run}), (range(98), range(0, 99, 7), range(0, 99, 7)),
+                              (loss, run.right.mean(1), run.weights.norm(dim=1))):
+        (line,) = ax.lines
+        near(line.get_xdata(), list(at)), near(line.get_ydata(), curve_)
+        assert not line.get_antialiased()  # smooth edges would double the file
 
 
 def test_a_contradiction_is_named():
@@ -321,7 +336,8 @@ def test_bullseye_and_networks():
     x, y = layers.make_bullseye(500, seed=1)
     r = np.hypot(*x.T.numpy())
     assert y.sum() == 250 and r[y[:, 0] == 1].max() <= .75 and r[y[:, 0] == 0].min() >= 1.15 and r.max() <= 1.75
-    assert .3 < (r[y[:, 0] == 1] < .75/2**.5).mean() < .7  # as many in each half of the area
+    assert .4 < (r[y[:, 0] == 1] < .75/2**.5).mean() < .6  # as many in each half of the area
+    assert [torch.equal(layers.make_bullseye(500, seed=k)[0], x) for k in (1, 2)] == [True, False]
     net = layers.simple_net(5)
     assert sum(p.numel() for p in net.parameters()) == 785*5 + 6
     first, _, second = net
@@ -339,9 +355,9 @@ def test_cross_entropy_is_scikit_learns():
 
 
 def test_a_chosen_rate_has_the_lowest_loss_on_what_was_held_back():
-    d = c.flatten_digits(threes_and_sevens())
+    d = digits(3000)
     recipe = layers.CONFIGS['linear']._replace(epochs=1)
-    part = c.train_valid_split(d, seed=4)
+    part = selection.train_valid_split(d, seed=4)
     def loss(lr):
         torch.manual_seed(4)
         model = nn.Linear(784, 1)
@@ -350,6 +366,11 @@ def test_a_chosen_rate_has_the_lowest_loss_on_what_was_held_back():
         with torch.no_grad(): return nn.functional.l1_loss(model(part.valid_x).sigmoid(), part.valid_y).item()
     rates = .001, .3, .01
     assert layers.choose_lr(recipe, 4, d, rates) == min(rates, key=loss) == .3
+    torch.manual_seed(4)
+    model, (few, _) = nn.Linear(784, 1), (layers.run_config(recipe, 4, d.__class__(*(t[:300] for t in d))))
+    c.train_epoch(model, c.BasicOptim(model.parameters(), 1.), d.train_x[:300], d.train_y[:300],
+                  generator=torch.Generator().manual_seed(4))
+    assert_close(few.weight, model.weight)
 
 
 # --- 09 optimizers (the rest beside PyTorch's, in test_optimizers)
@@ -360,6 +381,12 @@ def test_walks():
     near(path, np.stack([.985**np.arange(9), (-.5)**np.arange(9)], 1))
     assert optimizers.settling_time(path, tol=.9).item() == 7  # .985**7 is .8996
     near(optimizers.sched_one_cycle(0, 100, 1.), 1/25), near(optimizers.sched_one_cycle(25, 100, 1.), 1)
+
+
+def test_contours():
+    ax = optimizers.plot_contours(optimizers.ravine, (-2, 2), (-1, 1), alt='A ravine from above')
+    near(ax.collections[0].levels, 52*np.logspace(-4, 0, 9))
+    assert repr(ax.figure) == '<A ravine from above>'
 
 
 def test_losses_of_the_finder_are_a_mean_that_forgets():
@@ -442,7 +469,7 @@ def test_solutions_on_digits():
     s = scores.clone().requires_grad_()
     c.mnist_loss(s, y).backward()
     near(ex_classifier.loss_slopes(scores, y), s.grad)
-    assert ex_classifier.early_stopping_epoch([.9, .95, .94, .95, .96], 2) == 3
+    assert ex_selection.early_stopping_epoch([.9, .95, .94, .95, .96], 2) == 3
     near(ex_broken.honest_report([.7, .9, .8], [.6, .5, .99]), .5)
     assert ex_layers.count_parameters([784, 30, 1]) == 23581
     s = scores.clone().requires_grad_()

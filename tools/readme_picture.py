@@ -1,9 +1,9 @@
 "Draw the picture of the README: `python tools/readme_picture.py`"
 from pathlib import Path
 
-from sgd_course.classifier import lr_sweep
 from sgd_course.descent import descend
 from sgd_course.plot import _png, plot_trajectory, show_weights, subplots
+from sgd_course.selection import lr_sweep
 
 fig, axs = subplots(2, 4, figsize=(11, 5))
 for ax, lr in zip(axs[0], (.05, .4, .9, 1.03)):
