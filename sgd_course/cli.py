@@ -240,8 +240,8 @@ _CHECKS = {'Python':   (_python, 'install a newer Python, and make a new environ
            'data':     (_data, _AGAIN),
            'widgets':  (_widgets, 'pip install --upgrade ipywidgets anywidget'),
            'training': (_training, f'mend the checks above first; if they are ok, {_AGAIN}')}
-_EXTRAS = {'jupyterlab': 'sgd-course lab', 'fastai': 'lessons 11 and 13',
-           'torchvision': 'fastai, and digits other than 3 and 7'}
+_EXTRAS = {'jupyterlab': 'sgd-course lab', 'fastai': 'lessons 12 to 14',
+           'torchvision': 'fastai'}
 
 def _line(name, said): print(f'{name:12}{said}')
 

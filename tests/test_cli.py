@@ -401,7 +401,7 @@ def test_doctor_no_torch(capsys, monkeypatch):
 
 
 def test_doctor_damaged_data(capsys, monkeypatch, tmp_path):
-    bundle = tmp_path/'threes_and_sevens.npz'
+    bundle = tmp_path/'mnist.npz'
     bundle.write_bytes(data._BUNDLE.read_bytes()[:1_000_000])
     monkeypatch.setattr(data, '_BUNDLE', bundle)
     only(['data', 'training'], capsys, bundle, 'damaged', 'pip install --force-reinstall')
@@ -419,7 +419,7 @@ def test_doctor_without_the_extras(capsys, monkeypatch):
         return version(name)
     monkeypatch.setattr(cli.metadata, 'version', found)
     code, lines, _ = doctor(capsys)
-    assert code == 0 and 'not installed: only needed for lessons 11 and 13' in lines['fastai']
+    assert code == 0 and 'not installed: only needed for lessons 12 to 14' in lines['fastai']
 
 
 def uphill(self):

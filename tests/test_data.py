@@ -1,79 +1,182 @@
 "The digits: damaged, missing, in the way, interrupted, offline; and the same by every road."
 import gzip
 import os
-import socketserver
 import sys
-import threading
 import warnings
+import zipfile
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from conftest import contents, run
+from conftest import REPO, contents, run
 from PIL import Image
 
 from sgd_course import data
-from sgd_course.data import mnist_pair, mnist_sample, threes_and_sevens
+from sgd_course.data import mnist_pair, mnist, mnist_sample, threes_and_sevens
 
 BYTES = data._BUNDLE.read_bytes()
+COUNTS = {'train': [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
+          'valid': [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]}
+IDX_SHA256 = ['ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db',
+              '65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5',
+              '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7',
+              'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2']
 
 
 @pytest.fixture(scope='module')
-def arrays():
+def arrays(): return data._pair(3, 7)
+
+
+@pytest.fixture(scope='module')
+def packed():
+    "The bundle as it is: each digit in three arrays, and the labels."
     with np.load(data._BUNDLE) as z: return dict(z)
+
+
+@pytest.fixture(scope='module')
+def full(): return mnist()
+
+
+# --- all ten digits
+
+def test_mnist_is_what_is_known_of_it(full):
+    for x, y, split in (full.train_x, full.train_y, 'train'), (full.valid_x, full.valid_y, 'valid'):
+        assert x.shape == (sum(COUNTS[split]), 28, 28) and y.shape == x.shape[:1]
+        assert (x.dtype, y.dtype) == (torch.float32, torch.int64)
+        assert (x.amin(), x.amax()) == (0, 1)
+        assert y.bincount().tolist() == COUNTS[split]
+    assert full.train_y[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert full.valid_y[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    pixels = full.train_x.double()
+    assert pixels.mean().item() == pytest.approx(.1306604762738429, abs=1e-8)
+    assert pixels.std(correction=0).item() == pytest.approx(.30810780385646264, abs=1e-8)
+
+
+def test_mnist_has_the_content_of_the_original_files(full):
+    "SHA-256 of what `gunzip` makes of the four files."
+    from hashlib import sha256
+    as_bytes = lambda x: (x*255).round().to(torch.uint8).numpy()
+    found = [sha256(idx(a)).hexdigest() for a in (
+        as_bytes(full.train_x), full.train_y.to(torch.uint8).numpy(),
+        as_bytes(full.valid_x), full.valid_y.to(torch.uint8).numpy())]
+    assert found == IDX_SHA256
+    assert torch.equal(full.valid_x, torch.from_numpy(as_bytes(full.valid_x)).float()/255)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('a', range(10))
+def test_every_pair_is_in_mnist(full, a):
+    for b in (a + 1)%10, (a + 2)%10, (a + 3)%10, (a + 4)%10, *[(a + 5)%10]*(a < 5):
+        d = mnist_pair(a, b)
+        for split in 'train', 'valid':
+            x, y = getattr(d, f'{split}_x'), getattr(d, f'{split}_y')
+            n = [COUNTS[split][c] for c in (a, b)]
+            assert x.dtype == y.dtype == torch.float32
+            assert torch.equal(y, torch.tensor([1.]*n[0] + [0.]*n[1]))
+        of, n = full.valid_y.numpy(), COUNTS['valid'][a]
+        order = [sorted(np.flatnonzero(of == c), key=str) for c in (a, b)]
+        assert torch.equal(d.valid_x, full.valid_x[np.concatenate(order)])
+    of = full.train_y.numpy()
+    assert torch.equal(d.train_x[:COUNTS['train'][a]],
+                       full.train_x[sorted(np.flatnonzero(of == a), key=str)])
+
+
+def test_no_digit_is_stored_twice(packed):
+    parts = [f'{k}{d}' for d in (0, 1, 2, 4, 5, 6, 8, 9) for k in ('strokes', 'full', 'grey')]
+    assert sorted(packed) == sorted(['x3', 'x7', *parts, 'train_y', 'valid_y'])
+    for d in range(10):
+        n = COUNTS['train'][d] + COUNTS['valid'][d]
+        assert packed[f'x{d}' if d in (3, 7) else f'strokes{d}'].shape[0] == n
+    assert not list(data._BUNDLE.parent.glob('*sevens*'))
 
 
 # --- a damaged bundle
 
-def refused(path, monkeypatch):
+def refused(path, monkeypatch, load=mnist):
     monkeypatch.setattr(data, '_BUNDLE', path)
-    with pytest.raises((ValueError, FileNotFoundError)) as e: threes_and_sevens()
+    with pytest.raises((ValueError, FileNotFoundError)) as e: load()
     said = str(e.value)
     assert str(path) in said and 'Install the package again' in said
     return said
 
 
+def at(name):
+    "The middle of a member of the bundle, in bytes from the start of the file."
+    with zipfile.ZipFile(data._BUNDLE) as z: i = z.getinfo(f'{name}.npy')
+    return i.header_offset + i.compress_size//2
+
+
 @pytest.mark.parametrize('size', [0, 3, 1000, len(BYTES)//2, len(BYTES) - 1])
 def test_truncated(tmp_path, monkeypatch, size):
     (tmp_path/'cut.npz').write_bytes(BYTES[:size])
-    assert 'damaged or incomplete' in refused(tmp_path/'cut.npz', monkeypatch)
+    for load in mnist, threes_and_sevens, lambda: mnist_pair(4, 9):
+        assert 'damaged or incomplete' in refused(tmp_path/'cut.npz', monkeypatch, load)
 
 
-@pytest.mark.parametrize('at', np.linspace(1000, len(BYTES) - 1000, 7, dtype=int))
-def test_one_bit_is_wrong(tmp_path, monkeypatch, at):
+def flipped(path, where, bit=1):
     changed = bytearray(BYTES)
-    changed[at] ^= 1
-    (tmp_path/'bit.npz').write_bytes(changed)
-    assert 'damaged' in refused(tmp_path/'bit.npz', monkeypatch)
+    changed[where] ^= bit
+    path.write_bytes(changed)
+    return path
+
+
+@pytest.mark.parametrize('where', np.linspace(1000, len(BYTES) - 3000, 7, dtype=int))
+def test_one_bit_is_wrong(tmp_path, monkeypatch, where):
+    assert 'damaged' in refused(flipped(tmp_path/'bit.npz', where), monkeypatch)
+
+
+@pytest.mark.parametrize('name', ['train_y', 'valid_y', 'x3', 'x7'])
+def test_one_byte_is_wrong(tmp_path, monkeypatch, name):
+    path = flipped(tmp_path/'byte.npz', at(name), 255)
+    assert 'damaged' in refused(path, monkeypatch, threes_and_sevens)
+
+
+@pytest.mark.parametrize('name', ['strokes0', 'full4', 'grey4', 'grey9'])
+def test_damage_of_other_digits_does_not_matter(tmp_path, monkeypatch, full, name):
+    path = flipped(tmp_path/'byte.npz', at(name), 255)
+    assert 'damaged' in refused(path, monkeypatch, lambda: mnist_pair(3, int(name[-1])))
+    assert torch.equal(threes_and_sevens().valid_y, torch.tensor([1.]*1010 + [0.]*1028))
+
+
+@pytest.mark.parametrize('where', range(0, 60, 3))
+def test_damage_of_the_table_of_contents(tmp_path, monkeypatch, where):
+    "Other names, sizes, methods, places: refused or, where nobody reads it, harmless."
+    with zipfile.ZipFile(data._BUNDLE) as z: start = z.start_dir
+    path = flipped(tmp_path/'table.npz', start + where, 255)
+    monkeypatch.setattr(data, '_BUNDLE', path)
+    try: d = threes_and_sevens()
+    except ValueError as e: assert 'damaged' in str(e) and str(path) in str(e)
+    else: assert len(d.train_x) == 12396
 
 
 def test_missing(tmp_path, monkeypatch):
-    assert 'missing' in refused(tmp_path/'none.npz', monkeypatch)
+    for load in mnist, threes_and_sevens, lambda: mnist_pair(4, 9):
+        assert 'missing' in refused(tmp_path/'none.npz', monkeypatch, load)
 
 
-def another_pixel(a): a['valid_x'][5, 14, 14] ^= 1
-def another_label(a): a['train_y'][0] = 0
+def another_pixel(a): a['x3'][5, 14, 14] ^= 1
+def another_middle(a): a['full4'][5] ^= 1
+def another_edge(a): a['grey4'][-1] ^= 1
+def another_label(a): a['train_y'][0] = 3
 def another_type(a): a['train_y'] = a['train_y'].astype(np.int64)
+def one_less(a): a['x3'] = a['x3'][:-1]
+def fewer_strokes(a): a['strokes4'] = a['strokes4'][:-1]
 def no_labels(a): del a['valid_y']
-def one_more(a): a['test_x'] = a['valid_x']
+def no_strokes(a): del a['strokes4']
 def not_numbers(a): a['train_y'] = np.array([{}], dtype=object)
 
 
-@pytest.mark.parametrize('change', [another_pixel, another_label, another_type, no_labels, one_more,
-                                    not_numbers])
-def test_a_sound_file_with_other_content(tmp_path, monkeypatch, arrays, change):
-    other = {k: v.copy() for k, v in arrays.items()}
+@pytest.mark.parametrize('change', [another_pixel, another_middle, another_edge, another_label, another_type,
+                                    one_less, fewer_strokes, no_labels, no_strokes, not_numbers])
+def test_a_sound_file_with_other_content(tmp_path, monkeypatch, packed, change):
+    monkeypatch.setattr(data, '_BUNDLE', tmp_path/'other.npz')
+    other = {k: v.copy() for k, v in packed.items() if k[-1] not in '0125689'}
+    np.savez(tmp_path/'other.npz', **other)
+    mnist_pair(3, 4)  # whatever compressed it
     change(other)
     np.savez(tmp_path/'other.npz', **other)
-    assert 'damaged' in refused(tmp_path/'other.npz', monkeypatch)
-
-
-def test_no_file_of_arrays(tmp_path, monkeypatch):
-    (tmp_path/'text.npz').write_text('<html>404</html>')
-    refused(tmp_path/'text.npz', monkeypatch)
-    (tmp_path/'folder.npz').mkdir()
-    refused(tmp_path/'folder.npz', monkeypatch)
+    assert 'damaged' in refused(tmp_path/'other.npz', monkeypatch, lambda: mnist_pair(3, 4))
 
 
 # --- the folder of pictures
@@ -91,7 +194,7 @@ def test_names_are_those_of_fastai(arrays):
 def few(monkeypatch, arrays):
     "Every 97th digit, so that a folder is written at once."
     chosen = {k: v[::97] for k, v in arrays.items()}
-    monkeypatch.setattr(data, '_load', lambda path: chosen)
+    monkeypatch.setattr(data, '_pair', lambda a, b: chosen)
     return chosen
 
 
@@ -146,8 +249,7 @@ def test_sample_in_the_home_folder(sample, tmp_path, monkeypatch):
     assert [f.name for f in tmp_path.iterdir()] == ['kept']
 
 
-@pytest.mark.parametrize('call', [mnist_sample, lambda: mnist_sample('~nobody-of-that-name/x'),
-                                  lambda: mnist_pair(4, 9), lambda: mnist_pair(4, 9, '~nobody-of-that-name')])
+@pytest.mark.parametrize('call', [mnist_sample, lambda: mnist_sample('~nobody-of-that-name/x')])
 def test_without_a_home_folder_it_says_what_to_do(tmp_path, monkeypatch, call):
     "As in a container whose user has no name."
     def nobody(*args): raise KeyError('getpwuid(): uid not found: 1234')
@@ -181,88 +283,55 @@ def test_interrupted_sample_leaves_nothing(few, tmp_path, monkeypatch, error):
     assert len(calls) == 100 and list(tmp_path.iterdir()) == []
 
 
-# --- all of MNIST
+# --- pairs
 
-def idx(array):
-    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, '>u4').tobytes() + array.tobytes()
-
-
-@pytest.fixture(scope='module')
-def mnist(tmp_path_factory, arrays):
-    "A folder as torchvision's MNIST has it: the bundle's digits in their places, and blank zeros."
-    root = tmp_path_factory.mktemp('mnist')
-    raw = root/'MNIST'/'raw'
-    raw.mkdir(parents=True)
-    for split, name, n in ('train', 'train', 60_000), ('valid', 't10k', 10_000):
-        x, y = np.zeros((n, 28, 28), np.uint8), np.zeros(n, np.uint8)
-        at = arrays[f'{split}_index']
-        x[at], y[at] = arrays[f'{split}_x'], np.where(arrays[f'{split}_y'], 3, 7)
-        (raw/f'{name}-images-idx3-ubyte').write_bytes(idx(x))
-        (raw/f'{name}-labels-idx1-ubyte').write_bytes(idx(y))
-    return root
+def test_threes_and_sevens_are_a_pair():
+    for one, other in zip(mnist_pair(3, 7), threes_and_sevens()): assert torch.equal(one, other)
 
 
-def test_digits_of_torchvision_are_those_of_the_bundle(mnist):
-    for one, other in zip(mnist_pair(3, 7, mnist), threes_and_sevens()): assert torch.equal(one, other)
-
-
-def test_digits_come_in_the_order_that_is_asked_for(mnist):
-    d, swapped = threes_and_sevens(), mnist_pair(7, 3, str(mnist))
+def test_digits_come_in_the_order_that_is_asked_for():
+    d, swapped = threes_and_sevens(), mnist_pair(7, 3)
     n = int(d.train_y.sum())
     assert torch.equal(swapped.train_x, torch.cat([d.train_x[n:], d.train_x[:n]]))
     assert torch.equal(swapped.train_y, 1 - torch.cat([d.train_y[n:], d.train_y[:n]]))
 
 
-def test_damaged_mnist(mnist, tmp_path):
-    raw = tmp_path/'MNIST'/'raw'
-    raw.mkdir(parents=True)
-    for f in (mnist/'MNIST'/'raw').iterdir(): os.link(f, raw/f.name)
-    labels = raw/'t10k-labels-idx1-ubyte'
-    labels.unlink()
-    labels.write_bytes((mnist/'MNIST'/'raw'/labels.name).read_bytes()[:5000])
-    with pytest.raises(ValueError, match='is damaged.*Remove') as e: mnist_pair(3, 7, tmp_path)
-    assert str(raw) in str(e.value)
-
-
-class Garbage(socketserver.StreamRequestHandler):
-    "A proxy that does not speak HTTP."
-    def handle(self): self.wfile.write(b'SSH-2.0-OpenSSH_9.2\r\n\r\n')
-
-
-@pytest.fixture(scope='module')
-def garbage():
-    with socketserver.ThreadingTCPServer(('127.0.0.1', 0), Garbage) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield 'http://{}:{}'.format(*server.server_address)
-        server.shutdown()
-
-
-@pytest.mark.parametrize('proxy', ['http://127.0.0.1:1', 'http://127.0.0.1:http', 'http://a b:80', '://', 'garbage'])
-def test_without_network_and_cache_it_says_what_to_do(tmp_path, monkeypatch, garbage, proxy):
-    "The first one refuses every connection; the others are wrong in ways of their own."
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-    for name in 'http_proxy', 'https_proxy': monkeypatch.setenv(name, garbage if proxy == 'garbage' else proxy)
-    for name in 'no_proxy', 'NO_PROXY': monkeypatch.delenv(name, raising=False)
-    with pytest.raises(FileNotFoundError) as e: mnist_pair(4, 9)
-    for words in str(tmp_path), 'MNIST/raw', 'could not be downloaded', 'train-images-idx3-ubyte', 'threes_and_sevens()':
-        assert words in str(e.value)
-    assert len(str(e.value)) < 1000
-
-
 @pytest.mark.parametrize('number', [np.int64, np.uint8, torch.tensor])
-def test_digits_of_any_whole_number(mnist, number):
-    assert torch.equal(mnist_pair(number(3), number(7), mnist).valid_y, threes_and_sevens().valid_y)
+def test_digits_of_any_whole_number(number):
+    assert torch.equal(mnist_pair(number(3), number(7)).valid_y, threes_and_sevens().valid_y)
 
 
 @pytest.mark.parametrize('a, b', [(3, 3), (3, 10), (-1, 7), (True, 7), (3., 7), ('3', 7), (None, 7)])
-def test_no_pair_of_digits(mnist, a, b):
-    with pytest.raises(ValueError, match='expected'): mnist_pair(a, b, mnist)
+def test_no_pair_of_digits(a, b):
+    with pytest.raises(ValueError, match='expected'): mnist_pair(a, b)
+
+
+# --- the bundle
+
+def idx(array):
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, '>u4').tobytes() + array.tobytes()
+
+
+def test_any_images_come_back():
+    "Also those that no one has drawn: noise, all paper, all full, ink at the borders, one, none."
+    from importlib.util import module_from_spec, spec_from_file_location
+    spec = spec_from_file_location('build_data', REPO/'tools'/'build_data.py')
+    spec.loader.exec_module(build := module_from_spec(spec))
+    rng = np.random.default_rng(0)
+    for x in (rng.integers(0, 256, (3, 28, 28)), rng.choice([0, 1, 251, 252, 255], (2, 28, 28)),
+              np.zeros((2, 28, 28)), np.full((1, 28, 28), 255), np.ones((1, 28, 28)), np.zeros((0, 28, 28))):
+        x = x.astype(np.uint8)
+        back = data._unpack(**build.pack(x))
+        assert back.dtype == np.uint8 and np.array_equal(back, x)
 
 
 @pytest.mark.slow
-def test_bundle_can_be_rebuilt(mnist, tree, tmp_path):
-    for f in (mnist/'MNIST'/'raw').iterdir():
-        (tmp_path/f'{f.name}.gz').write_bytes(gzip.compress(f.read_bytes(), 1))
+def test_bundle_can_be_rebuilt(full, tree, tmp_path):
+    for split, name in ('train', 'train'), ('valid', 't10k'):
+        x, y = getattr(full, f'{split}_x'), getattr(full, f'{split}_y')
+        for a, kind in ((x*255).round(), 'images-idx3'), (y, 'labels-idx1'):
+            content = gzip.compress(idx(a.to(torch.uint8).numpy()), 1)
+            (tmp_path/f'{name}-{kind}-ubyte.gz').write_bytes(content)
     env = os.environ | dict(PYTHONPATH=str(tree))
     bundle = tree/'sgd_course'/data._BUNDLE.name
     assert bundle.read_bytes() == BYTES

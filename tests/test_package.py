@@ -74,11 +74,11 @@ def test_paths_are_the_same_for_setuptools_and_nbdev():
 def test_wheel_has_what_a_learner_needs_and_no_more(wheel, tree):
     with zipfile.ZipFile(wheel) as z: names = z.namelist()
     package = {f'sgd_course/{name}' for name in contents(tree/'sgd_course')}
-    assert {'sgd_course/threes_and_sevens.npz', 'sgd_course/MNIST-NOTICE.txt'} < package
+    assert {'sgd_course/mnist.npz', 'sgd_course/MNIST-NOTICE.txt'} < package
     inside = {n for n in names if '.dist-info/' not in n}
     assert inside == package | {f'sgd_course/lessons/{n}' for n in LESSONS}
     assert any(n.endswith('/LICENSE') for n in names)
-    assert wheel.stat().st_size < 4_100_000
+    assert wheel.stat().st_size < 16_000_000  # 10.5 MB, of which 8.8 are the digits
 
 
 def test_installed_package_is_the_one_in_the_new_environment(installed, offline, tmp_path):
@@ -106,9 +106,11 @@ def test_import_is_light(installed, offline, tmp_path):
 
 
 def test_digits_from_any_folder(installed, offline, tmp_path):
-    code = 'from sgd_course.all import *; print(threes_and_sevens().train_x.shape)'
+    code = ('from sgd_course.all import *; print(threes_and_sevens().train_x.shape, '
+            'digits(4, 9).valid_x.shape, mnist().train_x.shape)')
     out = run(installed/'python', '-c', code, cwd=tmp_path, env=offline)
-    assert out.stdout == 'torch.Size([12396, 28, 28])\n' and out.stderr == ''
+    shapes = [f'torch.Size([{n}, 28, 28])' for n in (12396, 1991, 60000)]
+    assert out.stdout == ' '.join(shapes) + '\n' and out.stderr == ''
     assert network_tries(offline) == ''
 
 
