@@ -501,7 +501,7 @@ attack(classifier.check_accumulated_step,
          new_tensor=('new tensor', big_rebinds)))
 
 
-# --- 07 fixed_loss
+# --- 08 fixed_loss
 
 def of_loss(f): return lambda xb, yb, w, b: f(linear1(xb, w, b).sigmoid(), yb)
 
@@ -524,7 +524,7 @@ attack(broken.check_fixed_loss,
              (linear1(xb, w, b) > 0).float() + 0*w.sum() - yb).abs().mean())))
 
 
-# --- 07 fixed_step
+# --- 08 fixed_step
 
 def by_optimizer(make):
     def answer(w, b, lr):
@@ -571,34 +571,34 @@ def stepped(move=True, clear='wb', give=None, sign=(1, 1)):
 attack(broken.check_fixed_step,
     dict(optim=by_optimizer(torch.optim.SGD), basic=by_optimizer(BasicOptim), data=by_both, foreach=foreach, plain=stepped(),
          decorated=torch.no_grad()(decorated)),
-    dict(length_of_both=stepped(give='both'), length_of_b=stepped(give='b'), bias_uphill=stepped(sign=(1, -1)),
+    dict(norm_of_both=stepped(give='both'), norm_of_b=stepped(give='b'), bias_uphill=stepped(sign=(1, -1)),
          twice=stepped(sign=(2, 2)), weights_stay=stepped(sign=(0, 1)), weights_not_cleared=stepped(clear='b'),
          squares=lambda w, b, lr: stepped()(w, b, lr)**2),
-    dict(length_before=('before the step', stepped(give='before')), bias_stays=('bias', stepped(sign=(1, 0))),
+    dict(norm_before=('before the step', stepped(give='before')), bias_stays=('bias', stepped(sign=(1, 0))),
          bias_not_cleared=('bias', stepped(clear='w')),
          nothing_moves_but_cleared=('Nothing has moved', stepped(move=False)),
          new_tensor_but_cleared=('of the caller has not', stepped(move=False, give='new')),
          uphill=('wrong direction', stepped(sign=(-1, -1)))))
 
 
-# --- 07 honest_report
+# --- 08 honest_report
 
 attack(broken.check_honest_report,
-    dict(zip=lambda held_back, test: max(zip(held_back, test))[1],
-         key=lambda held_back, test: test[max(range(len(test)), key=held_back.__getitem__)],
-         torch=lambda held_back, test: torch.tensor(test)[torch.tensor(held_back).argmax()],
-         sort=lambda held_back, test: sorted(zip(held_back, test), reverse=True)[0][1]),
-    dict(worst=lambda held_back, test: test[held_back.index(min(held_back))],
-         mean=lambda held_back, test: sum(test)/len(test),
-         both=lambda held_back, test: (max(held_back), test[held_back.index(max(held_back))]),
-         epoch_after=lambda held_back, test: (test + test[:1])[held_back.index(max(held_back)) + 1],
-         best_sum=lambda held_back, test: max((h + t, t) for h, t in zip(held_back, test))[1],
-         smaller=lambda held_back, test: min(max(held_back), test[held_back.index(max(held_back))]),
-         lowest=lambda held_back, test: min(test), median=lambda held_back, test: sorted(test)[len(test)//2]),
-    dict(by_test=('chosen by the test', lambda held_back, test: test[test.index(max(test))])))
+    dict(zip=lambda holdout, test: max(zip(holdout, test))[1],
+         key=lambda holdout, test: test[max(range(len(test)), key=holdout.__getitem__)],
+         torch=lambda holdout, test: torch.tensor(test)[torch.tensor(holdout).argmax()],
+         sort=lambda holdout, test: sorted(zip(holdout, test), reverse=True)[0][1]),
+    dict(worst=lambda holdout, test: test[holdout.index(min(holdout))],
+         mean=lambda holdout, test: sum(test)/len(test),
+         both=lambda holdout, test: (max(holdout), test[holdout.index(max(holdout))]),
+         epoch_after=lambda holdout, test: (test + test[:1])[holdout.index(max(holdout)) + 1],
+         best_sum=lambda holdout, test: max((h + t, t) for h, t in zip(holdout, test))[1],
+         smaller=lambda holdout, test: min(max(holdout), test[holdout.index(max(holdout))]),
+         lowest=lambda holdout, test: min(test), median=lambda holdout, test: sorted(test)[len(test)//2]),
+    dict(by_test=('chosen by the test', lambda holdout, test: test[test.index(max(test))])))
 
 
-# --- 07 examine_step
+# --- 08 examine_step
 
 def found(left=lambda left: left, up=lambda before, after: after > before, flat=lambda grad: not grad.any()):
     def answer(before, grad, after, left_):
@@ -629,7 +629,7 @@ attack(broken.check_examine_step,
          at_least_half=('`before`', found(up=lambda before, after: after > .5001))))
 
 
-# --- 07 diagnosis
+# --- 08 diagnosis
 
 NAMES = [_mystery(k)[0] for k in range(8)] if __name__ == '__main__' else [
     'wrong direction', 'healthy', 'shapes broadcast', 'no sigmoid', 'not shuffled', 'accuracy as the loss',
@@ -640,18 +640,18 @@ def partly(**others): return lambda k: others.get(f'k{k}', NAMES[k])
 
 
 attack(broken.check_diagnosis,
-    dict(dict=lambda k: dict(enumerate(NAMES))[k], signs=lambda k: next(
+    dict(dict=lambda k: dict(enumerate(NAMES))[k], symptoms=lambda k: next(
         n for n in SYMPTOM_RANGES if not contradiction(n, measure_symptoms([_mystery(k)[1]])))),
     dict(next_one=lambda k: NAMES[(k + 1) % 8], backwards=lambda k: NAMES[7 - k], number=lambda k: k,
          capitals=lambda k: NAMES[k].capitalize(), all_names=lambda k: NAMES, nothing=lambda k: None),
-    dict(some=('You have named 6 of 8. Nothing speaks against 0, 1, 3, 4, 6, 7.', partly(k2='', k5='')),
-         one=('You have named 1 of 8. Nothing speaks against 0.', lambda k: NAMES[k] if k == 0 else ''),
-         one_wrong=('You have named 8 of 8. Nothing speaks against 0, 1, 2, 3, 4, 5, 7. Something speaks against 6.',
+    dict(some=('You have named 6 of 8. Nothing contradicts 0, 1, 3, 4, 6, 7.', partly(k2='', k5='')),
+         one=('You have named 1 of 8. Nothing contradicts 0.', lambda k: NAMES[k] if k == 0 else ''),
+         one_wrong=('You have named 8 of 8. Nothing contradicts 0, 1, 2, 3, 4, 5, 7. Something contradicts 6.',
                     partly(k6='no sigmoid')),
-         some_and_wrong=('You have named 7 of 8. Nothing speaks against 1, 2, 3, 4, 5, 6. Something speaks against 7.',
+         some_and_wrong=('You have named 7 of 8. Nothing contradicts 1, 2, 3, 4, 5, 6. Something contradicts 7.',
                          partly(k0='', k7='healthy')),
          none=('You have named 0 of 8.', lambda k: ''),
-         typo=('Something speaks against 1.', partly(k1='healty'))))
+         typo=('Something contradicts 1.', partly(k1='healty'))))
 
 
 # --- 08 count_parameters

@@ -64,7 +64,7 @@ def test_every_loss_takes_labels_of_every_type(few, kind, fault):
     if not fault: torch.testing.assert_close(loss[0], mnist_loss(linear1(few.train_x, w, b), few.train_y.to(kind)))
 
 
-def test_lesson_07_trains_with_labels_of_every_type(few):
+def test_lesson_08_trains_with_labels_of_every_type(few):
     ref = broken.faulty_train(data=few, epochs=2)
     for kind in KINDS:
         run = broken.faulty_train(data=recoded(few, kind), epochs=2)

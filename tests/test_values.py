@@ -258,7 +258,7 @@ def test_the_linear_model_finds_what_scikit_learn_finds():
     near(w[:, 0].detach(), theirs.coef_[0], rtol=1e-4, atol=1e-4)
 
 
-# --- 07 broken
+# --- 08 broken
 
 def test_faults_of_loss_and_step():
     x, w, b, y = some(4, 3), some(3, 1, seed=1), some(1, seed=2), tensor([[1.], [0], [0], [1]]).double()
@@ -289,14 +289,14 @@ def test_first_step_by_hand():
     assert not found.left and broken.first_step('gradients not cleared').left
 
 
-def test_signs_of_a_made_up_run():
+def test_symptoms_of_a_made_up_run():
     loss = torch.cat([torch.full((49,), .5), torch.full((48,), .2), tensor([.9])])  # two epochs
     right = torch.zeros(15, 4)
-    right[8:, 0] = 1  # a quarter, at the seven looks of the last epoch
+    right[8:, 0] = 1  # a quarter, at the seven evaluations of the last epoch
     right[14, 1:3] = 1
     weights = torch.arange(15.)[:, None]*tensor([3., 4.])
     s = broken.measure_symptoms([broken.TrainingRun(loss, right, weights)])
-    near([s.loss[0], s.largest[0], s.swing[0]], [(48*.2 + .9)/49, .9, .7])
+    near([s.loss[0], s.largest[0], s.range[0]], [(48*.2 + .9)/49, .9, .7])
     near([s.accuracy[0], s.norm[0], s.growth[0]], [(6*.25 + .75)/7, 14*5, 14/7])
 
 
@@ -308,7 +308,7 @@ def test_parts_and_reports():
     right = torch.zeros(3, 2038)
     right[0, later], right[1, choose], right[2, test[:40]] = 1, 1, 1
     run = broken.TrainingRun(torch.zeros(1), right, torch.zeros(3, 2))
-    near(broken.reported_accuracy((), run, 3, 50), [0, 0])  # look 1 is the best of those to choose by
+    near(broken.reported_accuracy((), run, 3, 50), [0, 0])  # evaluation 1 is the best of those to choose by
     near(broken.reported_accuracy(('test set used to stop',), run, 3, 50), [.8, 0])
 
 

@@ -36,7 +36,7 @@ ELSEWHERE = 'test_cli', 'test_package', 'test_repository', 'test_notebooks', 'te
 BUDGET = 60  # seconds that the tests of one change may take when nothing is wrong, notebooks aside
 OTHER = dict(mean='sum', sum='mean', min='max', max='min', amin='amax', amax='amin', argmin='argmax', argmax='argmin',
              ValueError='RuntimeError', TypeError='RuntimeError')
-SYMPTOM_RANGES = {ast.Add: '-', ast.Sub: '+', ast.Mult: '/', ast.Div: '*', ast.Lt: '<=', ast.LtE: '<', ast.Gt: '>=', ast.GtE: '>',
+SIGNS = {ast.Add: '-', ast.Sub: '+', ast.Mult: '/', ast.Div: '*', ast.Lt: '<=', ast.LtE: '<', ast.Gt: '>=', ast.GtE: '>',
          ast.Eq: '!=', ast.NotEq: '==', ast.Is: 'is not', ast.IsNot: 'is', ast.In: 'not in', ast.NotIn: 'in'}
 
 
@@ -71,13 +71,13 @@ def changes(source):
     quiet = {n for j in ast.walk(tree) if isinstance(j, ast.JoinedStr) for n in ast.walk(j)}
     for n in ast.walk(tree):
         if n in quiet: continue
-        if isinstance(n, ast.BinOp) and type(n.op) in SYMPTOM_RANGES:
+        if isinstance(n, ast.BinOp) and type(n.op) in SIGNS:
             words = any(isinstance(o, (ast.JoinedStr, ast.List)) or isinstance(getattr(o, 'value', 0), str) for o in (n.left, n.right))
-            if not words: yield between(n.left, n.right, 'sign' if isinstance(n.op, (ast.Add, ast.Sub)) else 'factor', SYMPTOM_RANGES[type(n.op)])
+            if not words: yield between(n.left, n.right, 'sign' if isinstance(n.op, (ast.Add, ast.Sub)) else 'factor', SIGNS[type(n.op)])
         elif isinstance(n, ast.UnaryOp) and isinstance(n.op, (ast.USub, ast.Not)):
             yield ('sign' if isinstance(n.op, ast.USub) else 'logic', whole(n)[0], whole(n.operand)[0], '')
-        elif isinstance(n, ast.Compare) and type(n.ops[0]) in SYMPTOM_RANGES:
-            yield between(n.left, n.comparators[0], 'comparison', SYMPTOM_RANGES[type(n.ops[0])])
+        elif isinstance(n, ast.Compare) and type(n.ops[0]) in SIGNS:
+            yield between(n.left, n.comparators[0], 'comparison', SIGNS[type(n.ops[0])])
         elif isinstance(n, ast.BoolOp):
             yield between(*n.values[:2], 'logic', 'or' if isinstance(n.op, ast.And) else 'and')
         elif isinstance(n, ast.Constant) and type(n.value) is int and not isinstance(n.value, bool):

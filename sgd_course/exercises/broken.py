@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['check_fixed_loss', 'check_fixed_step', 'check_honest_report', 'SHOWN', 'check_examine_step', 'check_diagnosis',
-           'predict_uncleared', 'predict_no_sigmoid', 'predict_rate_100', 'predict_order_mended', 'predict_file_order',
-           'predict_wrong_sign', 'predict_round', 'predict_peeking', 'predict_peeking_cost', 'predict_listening',
-           'predict_flat_pairs', 'any_batch', 'any_gradients', 'some', 'fixed_loss', 'fixed_step', 'honest_report',
-           'any_accuracies', 'examine_step', 'one_step', 'any_step', 'diagnosis']
+           'predict_case_1', 'predict_case_2', 'predict_case_6', 'predict_case_8', 'predict_case_3', 'predict_case_4',
+           'predict_case_5', 'predict_case_7', 'predict_optimism', 'predict_order_fixed', 'any_batch', 'any_gradients',
+           'some', 'fixed_loss', 'fixed_step', 'honest_report', 'any_accuracies', 'examine_step', 'one_step',
+           'any_step', 'diagnosis']
 
 # %% ../../nbs/solutions/08_broken.ipynb #221632a7
 import torch
@@ -23,11 +23,11 @@ def any_batch(g):
     xb = torch.cat([torch.rand(n, 4, generator=g), torch.zeros(n, 2)], 1)
     yb = (torch.randperm(n, generator=g) < n//2).float()[:, None]
     w = 2*torch.randn(6, 1, generator=g)
-    b = -(xb @ w).mean().reshape(1)  # so that some are called a 3 and some a 7
+    b = -(xb @ w).mean().reshape(1)  # so that some are classified as 3 and some as 7
     return xb, yb, w.requires_grad_(), b.requires_grad_()
 
 def any_gradients(g):
-    "Weights and bias with gradients, and a rate."
+    "Weights and bias with gradients, and a learning rate."
     _, _, w, b = any_batch(g)
     for p in (w, b): p.grad = torch.randn(p.shape, generator=g)
     return w, b, uniform(g, .1, 2)
@@ -49,24 +49,24 @@ def _faulty_loss(*faults): return lambda *args: faulty_loss(faults, *args)
 check_fixed_loss = Exercise(
     fixed_loss, '08', use=_loss_and_backward, cases=some(any_batch), random=any_batch,
     oracle=lambda xb, yb, w, b: mnist_loss(linear1(xb, w, b), yb),
-    why='The first fault hid the second: where nothing moves, no curve shows a wrong shape.',
+    why='The first fault hid the second: while nothing moves, no curve shows a wrong shape.',
     hints=['Is there a gradient after `loss.backward()`? What is the shape of `preds - yb[:, 0]`?',
-           'What goes up in steps has the slope 0. Is there such a thing in the first line?',
+           'A piecewise constant function has the slope 0. Is there one in the first line?',
            'Leave out `.round()`, and give `yb` in the shape of `preds`.'],
     mistakes={
-        'Two faults are still there. Begin with the gradient: it is 0.':
+        'Two faults are still there. Start with the gradient: it is 0.':
             _faulty_loss('accuracy as the loss', 'shapes broadcast'),
         'One fault is left: accuracy as the loss. Rounding makes it flat, its gradient is 0.':
             _faulty_loss('accuracy as the loss'),
         'One fault is left: shapes that broadcast. Each prediction is compared with all labels.':
             _faulty_loss('shapes broadcast'),
-        'Now there is another fault: the sigmoid went out with the rounding.':
+        'Now there is another fault: with the rounding you have removed the sigmoid.':
             _faulty_loss('no sigmoid'),
-        'The sigmoid went out with the rounding, and the shapes still broadcast.':
+        'The sigmoid was removed with the rounding, and the shapes still broadcast.':
             _faulty_loss('no sigmoid', 'shapes broadcast'),
-        'It knows nothing of the weights: give the tensor itself, without `item()` or `detach()`.':
+        'It is cut off from the weights: return the tensor itself, without `item()` or `detach()`.':
             lambda *args: fixed_loss(*args).item(),
-        'Both faults are mended, but that is another loss, cross-entropy. Keep the mean distance.':
+        'Both faults are fixed, but that is another loss, cross-entropy. Keep the mean distance.':
             lambda xb, yb, w, b: torch.nn.functional.binary_cross_entropy(
                 linear1(xb, w, b).sigmoid(), yb)})
 
@@ -87,36 +87,36 @@ def _faulty_step(*faults):
 
 def _in_place(w, b, lr): w -= lr*w.grad
 
-def _mended(w, b, lr, move='wb', clear='wb'):
+def _fixed(w, b, lr, move='wb', clear='wb'):
     with torch.no_grad():
         for name, p in zip('wb', (w, b)):
             if name in move: p -= lr*p.grad
             if name in clear: p.grad = None
     return w.norm()
 
-def _cleared(give):
+def _cleared(answer):
     def step(w, b, lr):
-        length = give(w, b, lr)
+        norm = answer(w, b, lr)
         w.grad = b.grad = None
-        return length
+        return norm
     return step
 
-def _length_before(w, b, lr):
-    length = w.norm().item()
+def _norm_before(w, b, lr):
+    norm = w.norm().item()
     fixed_step(w, b, lr)
-    return length
+    return norm
 
 # %% ../../nbs/solutions/08_broken.ipynb #6b2d18f1
 check_fixed_step = Exercise(
     fixed_step, '08', cases=some(any_gradients), random=any_gradients,
-    why='Three faults in one line, and nothing complained. As long as nothing moved, the other '
-        'two could not be seen.',
-    hints=['Which tensor has changed after your step: the one of the caller, or a new one?',
-           '`p = ...` gives the name `p` to a new tensor. `p -= ...` changes the one there is.',
+    why='Three faults in a few lines, and no error message. While nothing moved, the other two '
+        'could not be seen.',
+    hints=['Which tensor has changed after your step: that of the caller, or a new one?',
+           '`p = ...` gives the name `p` to a new tensor. `p -= ...` changes the tensor in place.',
            'PyTorch records what happens to `w` and `b`, unless it is in `with torch.no_grad():`.',
-           'Against the gradient is minus; and after the step `p.grad = None`.'],
+           'Against the gradient means minus; and after the step, `p.grad = None`.'],
     mistakes={
-        'Nothing has moved: `p = ...` makes a new tensor, and `w` and `b` are what they were.':
+        'Nothing has moved: `p = ...` makes a new tensor, and `w` and `b` stay as they were.':
             lambda w, b, lr: w.norm(),
         'Nothing has moved, only the gradients are gone: `p = ...` makes a new tensor.':
             _cleared(lambda w, b, lr: w.norm()),
@@ -131,17 +131,17 @@ check_fixed_step = Exercise(
         'One fault is left: the gradients are not cleared.':
             _faulty_step('gradients not cleared'),
         'The bias does not move. It is a parameter like the weights.':
-            lambda *args: _mended(*args, move='w'),
+            lambda *args: _fixed(*args, move='w'),
         'The gradient of the bias is still there: clear it, too.':
-            lambda *args: _mended(*args, clear='w'),
-        'The step is right. The length is that from before the step: take it afterwards.':
-            _length_before,
-        'PyTorch would record the step, too. Take it inside `with torch.no_grad():`.':
+            lambda *args: _fixed(*args, clear='w'),
+        'The step is right, but this is the norm before the step: take it afterwards.':
+            _norm_before,
+        'PyTorch would record the step, too. Put it inside `with torch.no_grad():`.':
             _in_place})
 
 # %% ../../nbs/solutions/08_broken.ipynb #ecf8ee2b
-def honest_report(held_back, test):
-    return test[held_back.index(max(held_back))]
+def honest_report(holdout, test):
+    return test[holdout.index(max(holdout))]
 
 # %% ../../nbs/solutions/08_broken.ipynb #5781982a
 def any_accuracies(g):
@@ -152,22 +152,22 @@ check_honest_report = Exercise(
     honest_report, '08', random=any_accuracies,
     cases=[([.91, .95, .93], [.92, .93, .96]), ([.97, .95, .96, .94], [.93, .95, .92, .94]),
            ([.90, .92, .91], [.94, .95, .96])],
-    why='Nobody chose by the test digits, so the number is right on average; the best of many '
-        'looks is not.',
-    hints=['Which digits may say what the best epoch is?',
-           'The number of the best epoch is `held_back.index(max(held_back))`.',
-           'At this epoch, how many of the test digits are right?'],
+    why='Nothing was chosen by the test digits, so the number is right on average. The best of '
+        'many evaluations is not.',
+    hints=['Which digits may decide what the best epoch is?',
+           'The number of the best epoch is `holdout.index(max(holdout))`.',
+           'What is the accuracy on the test digits at this epoch?'],
     mistakes={
         'The epoch is still chosen by the test digits: that is the fault.':
-            lambda held_back, test: max(test),
-        'That is how many are right of the digits you chose by: it is flattered, too.':
-            lambda held_back, test: max(held_back),
-        'That is the number of the epoch. How many test digits are right there?':
-            lambda held_back, test: held_back.index(max(held_back)),
-        'That is the last epoch. Honest, but the best one for `held_back` may be another.':
-            lambda held_back, test: test[-1],
-        'Chosen by the test digits, told of the others. Do it the other way round.':
-            lambda held_back, test: held_back[test.index(max(test))]})
+            lambda holdout, test: max(test),
+        'That is the accuracy on the digits that you chose by: it is optimistic, too.':
+            lambda holdout, test: max(holdout),
+        'That is the number of the epoch. What is the test accuracy there?':
+            lambda holdout, test: holdout.index(max(holdout)),
+        'That is the last epoch. Honest, but the best one for `holdout` may be another.':
+            lambda holdout, test: test[-1],
+        'Chosen by the test digits, reported for the others. Do it the other way round.':
+            lambda holdout, test: holdout[test.index(max(test))]})
 
 # %% ../../nbs/solutions/08_broken.ipynb #b38f3dac
 def examine_step(before, grad, after, left):
@@ -181,7 +181,7 @@ def examine_step(before, grad, after, left):
 SHOWN = 'gradients not cleared', 'wrong direction', 'accuracy as the loss'
 
 def one_step(faults, g):
-    "What `first_step` gives, for a small batch."
+    "What `first_step` returns, for a small batch."
     xb, yb, *params = any_batch(g)
     w, b = (torch.zeros_like(p).requires_grad_() for p in params)
     before = faulty_loss(faults, xb, yb, w, b)
@@ -219,28 +219,28 @@ check_examine_step = Exercise(
         (.7, torch.tensor([.5, -.5, .25, -.25, 0., 0.]), .6, False),
         (.4, torch.tensor([.001, 0., 0., 0., 0., 0.]), .4, False)],
     why='One step on one batch takes no time, and finds three faults before a long training.',
-    hints=['Begin with an empty list. Which number speaks for which fault?',
-           'Use three times `if`, because there may be more than one fault.',
+    hints=['Start with an empty list. Which number is evidence for which fault?',
+           'Use `if` three times, because there may be more than one fault.',
            'If accuracy is the loss, `(grad == 0).all()` is true.',
-           'In the wrong direction `after` is larger than `before`; `left` speaks for itself.'],
+           'In the wrong direction `after` is larger than `before`; `left` says it directly.'],
     mistakes={
-        'Faults can come together. After the first one you look no further: `if`, not `elif`.':
+        'Faults can come together. After the first one you stop looking: use `if`, not `elif`.':
             lambda *step: _examine(*step, first=True),
-        'If nothing moves, the loss is as it was. That is no step in the wrong direction.':
+        'If nothing moves, the loss does not change. That is no step in the wrong direction.':
             lambda before, grad, after, left:
                 _examine(before, grad, after, left, up=after >= before),
         'The wrong way round: in a healthy step the loss gets smaller.':
             lambda before, grad, after, left:
                 _examine(before, grad, after, left, up=after < before),
-        'Some pixels never have ink, and their slope is always 0. Look whether all are 0.':
+        'Some pixels are always 0, and so is their gradient. Check whether all of it is 0.':
             lambda before, grad, after, left:
                 _examine(before, grad, after, left, flat=(grad == 0).any()),
-        'A gradient that is left is the fault. You say so if none is left.':
+        'A gradient that is left is the fault. You report it if none is left.':
             lambda *step: _examine(*step, bad_left=False),
-        'Slopes up and down may add up to 0. Look whether each of them is 0.':
+        'Positive and negative slopes may add up to 0. Check whether each of them is 0.':
             lambda before, grad, after, left:
                 _examine(before, grad, after, left, flat=grad.sum() == 0),
-        'Compare `after` with `before`. Only a model of zeros begins at one half.':
+        'Compare `after` with `before`. Only a model of zeros starts at one half.':
             lambda before, grad, after, left:
                 _examine(before, grad, after, left, up=after > .5001)})
 
@@ -251,10 +251,10 @@ def diagnosis(k):
     return names[k]
 
 # %% ../../nbs/solutions/08_broken.ipynb #a1dcb667
-_RIGHT = 'Nothing speaks against it.'
+_RIGHT = 'Nothing contradicts it.'
 
 def _against(answer, k):
-    "What `diagnose` has to say against a name."
+    "What `diagnose` says against a name."
     said = answer(k)
     if not isinstance(said, str): return said
     return _RIGHT if said == _mystery(k)[0] else diagnose(k, said)
@@ -264,7 +264,7 @@ def _patient(g):
     return int(torch.randint(8, (), generator=g)),
 
 class _Diagnosis(Exercise):
-    "Says of which names nothing is wrong, if some are missing or wrong."
+    "Says which names are right, if some are missing or wrong."
     def examine(self, answer):
         result = super().examine(answer)
         if result.message != _VALUE: return result
@@ -273,7 +273,7 @@ class _Diagnosis(Exercise):
         if len(named) == 8 and not right: return result
         wrong = [k for k in named if k not in right]
         parts = [f'You have named {len(named)} of 8.']
-        for text, found in (('Nothing speaks against', right), ('Something speaks against', wrong)):
+        for text, found in (('Nothing contradicts', right), ('Something contradicts', wrong)):
             if found: parts.append(f'{text} {", ".join(map(str, found))}.')
         k = min(wrong or set(range(8)) - set(named))
         rows = dict(input=f'k = {k}', gave=said[k], expected=_RIGHT)
@@ -285,99 +285,105 @@ def _mixed_up(one, other): return lambda k: {one: other, other: one}.get(diagnos
 check_diagnosis = _Diagnosis(
     diagnosis, '08', use=_against, cases=[(k,) for k in range(8)], random=_patient,
     oracle=lambda k: _mystery(k)[0],
-    why='You have met every fault that curves can show, and somebody who was not ill.',
-    hints=['Which of the three pictures is least like the grey one?',
+    why='You have diagnosed every fault that curves can show, and a patient who was not ill.',
+    hints=['In which of the three panels are the red and the grey line furthest apart?',
            'Loss: above 1, up to 1, near one half, or jumping at the same places in each epoch?',
-           'Weights: do they stand still, leap once, or grow in a straight line?',
-           'Go through the table "From what you see to what it is". One of the eight is healthy.'],
+           'Norm: does it stay at 0, jump once, or grow in a straight line?',
+           'Go through "The faults on cards", below this exercise. One of the eight is healthy.'],
     mistakes={
-        'Not all are healthy. Is there a picture in which the two lines are far apart?':
+        'Not all are healthy. Is there a panel in which the two lines are far apart?':
             lambda k: 'healthy',
-        'You take 1 and 6 for each other. Weights that leap stand then; uncleared ones roll on.':
+        'You confuse cases 1 and 6. After a jump the norm stays; with old gradients it grows on.':
             _mixed_up('gradients not cleared', 'learning rate too high'),
-        'You take 5 and 8 for each other. With which of them do the weights move at all?':
+        'You confuse cases 5 and 8. In which of them do the weights move at all?':
             _mixed_up('accuracy as the loss', 'shapes broadcast'),
-        'You take 2 and 3 for each other. Which of them can have a loss above 1?':
+        'You confuse cases 2 and 3. In which of them can the loss be above 1?':
             _mixed_up('not shuffled', 'no sigmoid'),
-        'No curve shows that somebody looked at the test set. What do these curves show?':
+        'No curve shows that the test set was used to stop. What do these curves show?':
             _mixed_up('healthy', 'test set used to stop')})
 
 # %% ../../nbs/solutions/08_broken.ipynb #6ac205f1
-predict_uncleared = Prediction(
-    'uncleared', 'All gradients so far add up. What will the loss do?', 'fall as it should',
-    {'fly away': 'The steps get long, but with a sigmoid the loss of a digit is never above 1.',
-     'stay high': 'The sum points down the hill, because the first gradients do.',
-     'fall as it should': 'The first gradients say much the same, and the sum goes on that way.'})
+predict_case_1 = Prediction(
+    'case_1', 'Loss as it should be, accuracy a little low, a norm that grows in a straight line: '
+    'what is wrong?', 'the gradients are not cleared',
+    {'the learning rate is too high': 'Large steps would move the weights far at once. Here each '
+                                      'seven batches add about as much as the seven before.',
+     'the gradients are not cleared': 'The old gradients stay in the sum, so every step goes on '
+                                      'in the same direction.',
+     'the digits are not shuffled': 'Then the loss would depend on the class of the batch, and '
+                                    'jump.'})
 
-predict_no_sigmoid = Prediction(
-    'no_sigmoid', 'The loss starts at one half. And then?', 'rises above 1',
-    {'falls, only more slowly': 'The slope does not get smaller near the goal, and each step '
-                                'leaps over it.',
-     'stays at one half': 'There is a slope, and a steep one. The weights move.',
-     'rises above 1': 'A score may be any number, so it may be far from its label.'})
+predict_case_2 = Prediction(
+    'case_2', 'The loss jumps at the same place in each epoch: what is wrong?',
+    'the digits are not shuffled',
+    {'the learning rate is too high': 'A large step would not know at which batch of the epoch '
+                                      'to jump, whatever the seed.',
+     'the sigmoid is missing': 'Then nothing would keep the loss below 1.',
+     'the digits are not shuffled': 'The 3s have taught it to say "3", and nearly all 7s are '
+                                    'wrong when they come.'})
 
 # %% ../../nbs/solutions/08_broken.ipynb #7ee99735
-predict_rate_100 = Prediction(
-    'rate_100', 'A learning rate of 100: what will the loss do?', 'falls, and the model is worse',
-    {'grows without end': 'On a parabola it does. Here the sigmoid keeps it below 1.',
-     'bounces between high and low': 'To bounce it needs a slope at the other end. There it is '
-                                     'flat.',
-     'falls, and the model is worse': 'The weights leap to where the sigmoid is flat, and there '
-                                      'they stay.'})
+predict_case_6 = Prediction(
+    'case_6', 'The norm jumps at once, then it stays; the accuracy is a little low: what is wrong?',
+    'the learning rate is too high',
+    {'the gradients are not cleared': 'Then the norm would keep growing, as in case 1.',
+     'the learning rate is too high': 'The first steps overshoot to where the sigmoid is '
+                                      'saturated, and there the gradient vanishes.',
+     'the gradient is 0': 'It nearly is, but only after the jump. Otherwise the weights would not '
+                          'have moved at all.'})
 
-predict_order_mended = Prediction(
-    'order_mended', 'Shapes broadcast, nothing is shuffled. Now you shuffle. The accuracy?',
-    'gets much worse',
-    {'gets better': 'One fault less, so one would think. But it was what hid the other.',
-     'stays the same': 'Shuffled, each batch has both kinds of labels: now broadcasting does harm.',
-     'gets much worse': 'In a batch of only 3s all labels are the same, so broadcasting did no '
-                        'harm. In a mixed one it does.'})
+predict_case_8 = Prediction(
+    'case_8', 'The loss stays near one half, the weights move: what is wrong?',
+    'each prediction is compared with all labels',
+    {'accuracy is the loss': 'Then the weights would not move at all, as in case 5.',
+     'each prediction is compared with all labels': 'All digits of a batch are pushed the same '
+                                                    'way, so the weights move without learning.',
+     'the step goes in the wrong direction': 'Then the loss would rise to 1.'})
 
 # %% ../../nbs/solutions/08_broken.ipynb #7b0e0001
-predict_file_order = Prediction(
-    'file_order', 'In the order of the file: where is the loss high?', 'in the 7s',
-    {'nowhere, it falls as ever': 'The batches are of one kind each. The 7s undo what the 3s did.',
-     'in the 7s': 'The 3s have taught it to say "3", and nearly all 7s are wrong when they come.',
-     'in the 3s': 'The first few batches of 3s are enough to call everything a 3.'})
+predict_case_3 = Prediction(
+    'case_3', 'A loss of about twenty: what is wrong?', 'the sigmoid is missing',
+    {'the learning rate is too high': 'With a sigmoid no digit can cost more than 1, however '
+                                      'long the step.',
+     'the sigmoid is missing': 'A score may be any number, so it can be far from its label.',
+     'the step goes in the wrong direction': 'With a sigmoid the loss would rise to 1 and no '
+                                             'further.'})
 
-predict_wrong_sign = Prediction(
-    'wrong_sign', 'Uphill, with a sigmoid: what is the accuracy at the end?', 'near 0',
-    {'near 0': 'It learns to be wrong as well as the healthy run learns to be right.',
-     'about one half': 'One half is for a model that knows nothing. This one knows, and says the '
-                       'opposite.',
-     'near 1': 'Each step makes the loss larger, so more and more digits are wrong.'})
+predict_case_4 = Prediction(
+    'case_4', 'The loss rises to 1, the accuracy falls to 0.02: what is wrong?',
+    'the step goes in the wrong direction',
+    {'the model cannot learn': 'A model that has learned nothing is right half of the time. This '
+                               'one knows, and says the opposite.',
+     'the training labels are swapped': 'The accuracy would be the same, but the loss would fall.',
+     'the step goes in the wrong direction': 'It learns to be wrong as well as the healthy run '
+                                             'learns to be right.'})
 
-predict_round = Prediction(
-    'round', 'Rounded probabilities: what will the loss do?', 'tremble without falling',
-    {'fall in steps': 'To fall it would need a gradient. Rounding has the slope 0.',
-     'stay exactly the same': 'The weights do. But each batch has another share of 3s.',
-     'tremble without falling': 'The weights stand still; only the batches change.'})
+predict_case_5 = Prediction(
+    'case_5', 'The loss fluctuates, the norm is 0: what is wrong?', 'the gradient is 0',
+    {'the learning rate is too low': 'Then the weights would move a little. They are exactly 0.',
+     'the gradient is 0': 'The weights never move; only the batches change.',
+     'the digits are not shuffled': 'That may change the loss, but it would not stop the weights.'})
 
 # %% ../../nbs/solutions/08_broken.ipynb #7b0e0002
-predict_peeking = Prediction(
-    'peeking', 'The test digits choose the best look. Which picture shows it?', 'none',
+predict_case_7 = Prediction(
+    'case_7', 'The report was too optimistic. Which panel shows why?', 'none',
     {'the loss': 'The training is the same, batch by batch.',
-     'the accuracy': 'It is the same curve. Only which look is kept has changed.',
-     'the length': 'The weights are the same, too.',
-     'none': 'What is wrong is the number that we tell others.'})
+     'the accuracy': 'It is the same curve. Only which evaluation is chosen has changed.',
+     'the norm': 'The weights are the same, too.',
+     'none': 'What is wrong is the number that is reported.'})
 
-predict_peeking_cost = Prediction(
-    'peeking_cost', 'A hundred test digits, 29 looks: how much too high is the report?',
-    'about a hundredth',
-    {'not at all': 'The best of 29 looks is best partly by chance.',
-     'about a hundredth': 'As much as a real fault costs, and no curve shows it.',
-     'a tenth': 'The looks are much alike once the model is good: chance cannot do so much.'})
+predict_optimism = Prediction(
+    'optimism', 'A hundred test digits, 29 evaluations: how much too high is the report?',
+    'about one percentage point',
+    {'not at all': 'The best of 29 evaluations is best partly by chance.',
+     'about one percentage point': 'As much as a real fault costs, and no curve shows it.',
+     'about ten percentage points': 'The evaluations are much alike once the model is good: '
+                                    'chance cannot do so much.'})
 
-predict_listening = Prediction(
-    'listening', 'Each prediction meets all labels. What will the model do?',
-    'move without learning',
-    {'learn more slowly': 'Its own label is one of many. What it hears is the mean of the batch.',
-     'stand still': 'There is a slope, the same for all digits, and the weights follow it.',
-     'move without learning': 'All digits of a batch are pushed the same way.'})
-
-predict_flat_pairs = Prediction(
-    'flat_pairs', 'Accuracy as the loss, and another fault. Which one do you see?',
-    'only accuracy as the loss',
-    {'both': 'What does another fault do, if nothing moves?',
-     'only the other one': 'It changes how the weights move, and they do not.',
-     'only accuracy as the loss': 'Where nothing moves, nothing else can be seen.'})
+predict_order_fixed = Prediction(
+    'order_fixed', 'Shapes broadcast, nothing is shuffled. Now you shuffle. The accuracy?',
+    'gets much worse',
+    {'gets better': 'One fault less, so one would think. But it was what hid the other.',
+     'stays the same': 'After shuffling, each batch has both labels: now broadcasting does harm.',
+     'gets much worse': 'In a batch of only 3s all labels are the same, so broadcasting did no '
+                        'harm. In a mixed one it does.'})
