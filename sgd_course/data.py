@@ -175,8 +175,8 @@ def mnist_sample(
 
 # %% ../nbs/api/data.ipynb #3ef97011
 def mnist_pair(
-    a: int,  # the digit with label 1
-    b: int,  # the digit with label 0
+    a: int,   # the digit with label 1
+    b: int,   # the digit with label 0
 ) -> Digits:  # all of `a` before all of `b`
     """Two digits of MNIST, in the form and order of `threes_and_sevens`.
 

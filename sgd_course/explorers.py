@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SlopePicture', 'explore_slope', 'DescentPicture', 'explore_descent', 'FitPicture', 'explore_fit', 'SweepPicture',
-           'explore_sweep', 'MomentumPicture', 'explore_momentum', 'FoldsPicture', 'explore_folds']
+           'explore_sweep', 'MomentumPicture', 'explore_momentum', 'FoldsPicture', 'explore_folds', 'CloudPicture',
+           'explore_cloud', 'BatchPicture', 'explore_batches']
 
 # %% ../nbs/api/explorers.ipynb #a30bfb2d
 import math
@@ -388,4 +389,120 @@ def explore_folds(
     "Slide the width of a hidden layer and the steps: folds, probability (blue: 1), and loss."
     e = explore(FoldsPicture(nets), hidden=nets.widths, step=nets.at)
     e.step = nets.at[-1]
+    return e
+
+# %% ../nbs/api/explorers.ipynb #5720fbed
+from .noise import BatchRuns, noisy_descent, stationary_variance
+
+# %% ../nbs/api/explorers.ipynb #a9cbd934
+class CloudPicture:
+    "Pictures of many noisy runs in a bowl with two weights, on one figure that is kept."
+    def __init__(self, curvatures, lrs, bss, std, start, steps=200, runs=200):
+        self.c = valid_lr(curvatures, many=True, name='curvatures').reshape(-1)
+        if len(self.c) != 2: raise ValueError(f'{len(self.c)} curvatures: expected two.')
+        self.lrs, self.bss = valid_positions('lrs', lrs), valid_positions('bss', bss)
+        for bs in self.bss: whole('bss', bs, 1)
+        for lr in self.lrs: stationary_variance(lr, self.c, std)
+        self.std, self.steps = float(std), whole('steps', steps, 1)
+        start = torch.tensor([float(v) for v in start], dtype=torch.float64)
+        self.start = start.expand(whole('runs', runs, 1), 2)
+        self._figure()
+
+# %% ../nbs/api/explorers.ipynb #176ae261
+@patch
+def _figure(self: CloudPicture):  # noqa: F811
+    "What does not move, and what will, marked as animated."
+    self.fig, (bowl, fall) = subplots(1, 2, figsize=(5.8, 2.3), shown=False)
+    x, y = (1.15*v for v in self.start[0].abs().tolist())
+    line, across = torch.linspace(-x, x, 61), torch.linspace(-y, y, 61)[:, None]
+    heights = (self.c[0]*line**2 + self.c[1]*across**2)/2
+    bowl.contour(line, across[:, 0], heights, levels=8, colors='0.8', linewidths=.6)
+    bowl.set(xlim=(-x, x), ylim=(-y, y), xlabel='first weight', ylabel='second weight')
+    top = (self.c*self.start[0]**2).sum().item()/2
+    fall.set(title='The mean loss', xlabel='step', yscale='log', ylim=(1e-3*top, 3*top),
+             xlim=(0, self.steps))
+    moving = dict(animated=True)
+    self.runs, = bowl.plot([], [], '.', color=BLUE, ms=2.5, antialiased=False, **moving)
+    self.ellipse, = bowl.plot([], [], color=RED, lw=1.5, **moving)
+    self.fall, = fall.plot([], [], color=BLUE, lw=1.5, **moving)
+    self.floor, = fall.plot([], [], '--', color=RED, lw=1.5, **moving)
+    self.said = bowl.set_title('', **moving)
+
+# %% ../nbs/api/explorers.ipynb #4fd9728d
+@patch
+def __call__(self: CloudPicture, lr, batch_size):  # noqa: F811
+    "The figure for one learning rate and one batch size."
+    std = self.std/batch_size**.5
+    path = noisy_descent(lambda w: w*self.c, self.start, lr, std, self.steps)
+    variance = stationary_variance(lr, self.c, std)
+    losses, floor = (path**2 @ self.c/2).mean(1), (variance @ self.c).item()/2
+    turn = torch.linspace(0, 2*math.pi, 61)
+    self.runs.set_data(*path[-1].T)
+    self.ellipse.set_data(*2*variance.sqrt()[:, None]*torch.stack([turn.cos(), turn.sin()]))
+    self.fall.set_data(range(self.steps + 1), losses)
+    self.floor.set_data([0, self.steps], [floor]*2)
+    self.said.set_text(f'After {self.steps} steps')
+    self.fig.alt_text = (f'Learning rate {lr:g}, batches of {batch_size}: the mean loss of '
+                         f'{len(self.start)} runs goes from {losses[0]:.3g} to {losses[-1]:.3g} in '
+                         f'{self.steps} steps; {floor:.3g} is predicted')
+    self.fig.words = (f'Mean loss after {self.steps} steps: {losses[-1]:.3g}; predicted for many '
+                      f'steps: {floor:.3g}. Examples looked at: {self.steps*batch_size:,} a run.')
+    return self.fig
+
+# %% ../nbs/api/explorers.ipynb #dfb98486
+def explore_cloud(
+    curvatures,  # two, each > 0
+    lrs,         # learning rates, each > 0 and below 2/curvature
+    bss,         # batch sizes, each >= 1
+    std,         # standard deviation of the gradient's noise, for a batch of one
+    start,       # (2,) where all runs begin
+    steps=200,   # how many steps
+):               # widget with two sliders, `lr` and `batch_size`
+    """Slide learning rate and batch size: where 200 runs end, and their mean loss.
+
+    Raises as `stationary_variance` does for the numbers, and as `explore` for the sequences.
+    """
+    return explore(CloudPicture(curvatures, lrs, bss, std, start, steps), lr=lrs, batch_size=bss)
+
+# %% ../nbs/api/explorers.ipynb #cccc0387
+class BatchPicture:
+    "Pictures of one of many trainings, against steps and against images, on one kept figure."
+    def __init__(self, runs):
+        self.runs, self.lrs = runs, runs.lrs.tolist()
+        self.fig, axs = subplots(1, 2, figsize=(5.8, 2.3), sharey=True, shown=False)
+        ends = max(a[-1] for a in runs.at), max(a[-1]*bs for a, bs in zip(runs.at, runs.bss))
+        low = min(loss.min().item() for loss in runs.loss)
+        self.grey, self.red = [], []
+        for ax, name, end in zip(axs, ('steps', 'images looked at'), ends):
+            ax.set(xscale='log', yscale='log', xlabel=name, xlim=(.8, 1.5*end), ylim=(.9*low, 2))
+            def line(**style): return ax.plot([], [], animated=True, **style)[0]
+            self.grey.append([line(color='0.75', lw=1, antialiased=False) for _ in runs.bss])
+            self.red.append(line(color=RED, lw=2))
+        axs[0].set(ylabel='loss', title='Who is ahead in steps?')
+        axs[1].set_title('Who is ahead in images?')
+
+# %% ../nbs/api/explorers.ipynb #da4fd81b
+@patch
+def __call__(self: BatchPicture, batch_size, lr):  # noqa: F811
+    "The figure for one batch size and one learning rate."
+    k, r = self.lrs.index(lr), self.runs
+    for i, (bs, at, loss) in enumerate(zip(r.bss, r.at, r.loss)):
+        steps, losses = torch.tensor(at), loss[:, k].clamp(max=1e6)
+        for grey, red, along in zip(self.grey, self.red, (steps, steps*bs)):
+            grey[i].set_data(along, losses)
+            if bs == batch_size: red.set_data(along, losses)
+    i = r.bss.index(batch_size)
+    n, last = r.at[i][-1], r.loss[i][-1, k]
+    self.fig.alt_text = (f'Batches of {batch_size}, learning rate {lr:.3g}: loss {last:.3g} after '
+                         f'{n} steps, which is {n*batch_size:,} images')
+    self.fig.words = self.fig.alt_text + '.'
+    return self.fig
+
+# %% ../nbs/api/explorers.ipynb #f4e7ac39
+def explore_batches(
+    runs: BatchRuns,  # from `batch_sweep`
+):                    # widget with two sliders, `batch_size` and `lr`
+    "Slide batch size and learning rate: the loss against steps, and against images looked at."
+    e = explore(BatchPicture(runs), batch_size=runs.bss, lr=runs.lrs.tolist())
+    e.lr = runs.lrs[len(runs.lrs)//2].item()
     return e
