@@ -12,6 +12,7 @@ from .explore import *
 from .explorers import *
 from .gradients import *
 from .layers import *
+from .multiclass import *
 from .noise import *
 from .optimizers import *
 from .parallel import *

@@ -1,6 +1,7 @@
 // A sheet of paper, and digits to choose from. Python says what a model thinks of them.
 // From Python: _twin, _names, _samples (the answers to the digits to choose from, known
-// beforehand) and _answer {sample, words, rows, seen, seen_alt, spoke, spoke_alt}; both ways, one of the two:
+// beforehand) and _answer {sample, words, rows, seen, seen_alt, spoke, spoke_alt, and with more than
+// two names bars: [name, probability] of each}; both ways, one of the two:
 // strokes (each a list of [x, y], from 0 to 1) and sample (a number or null).
 
 const SEND_EVERY = 100;   // ms: at most ten drawings a second go to the kernel
@@ -11,7 +12,7 @@ const STEP = 0.004;       // the least way between two points, of the paper's si
 function render({ model, el }) {
   const samples = model.get("_samples"), names = model.get("_names");
   const group = `sgd-${Math.random()}`;   // each sheet's radio buttons are a group of their own
-  const invitation = `Draw a ${names[0]} or a ${names[1]}`;
+  const invitation = names.length > 2 ? "Draw a digit" : `Draw a ${names[0]} or a ${names[1]}`;
   let strokes = model.get("strokes"), sample = model.get("sample"), past = [];
   let alone = false, saved = false;   // does Python not answer; is there none behind this page?
 
@@ -26,9 +27,9 @@ function render({ model, el }) {
     return { image, text, figure: make("figure", {}, image, text) };
   };
   const seen = picture(""), spoke = picture("which of its pixels spoke");
-  const rows = make("tbody");
+  const rows = make("tbody"), bars = make("tbody");
   const answer = make("div", { className: "sgd-answer" }, seen.figure, spoke.figure,
-                      make("table", {}, rows));
+                      make("table", { className: "sgd-bars" }, bars), make("table", {}, rows));
   const radios = samples.map((s, k) => {
     const radio = control("input", { type: "radio", name: group });
     radio.addEventListener("change", () => act([], k));
@@ -100,6 +101,11 @@ function render({ model, el }) {
     seen.text.textContent = `${m.name}, as the model sees it`;
     rows.replaceChildren(...(m.rows ?? []).map(([name, value]) => make("tr", {},
       make("th", { scope: "row", textContent: name }), make("td", { textContent: value }))));
+    bars.replaceChildren(...(m.bars ?? []).map(([name, p]) => {
+      const value = make("td", { textContent: p.toFixed(2) });
+      value.style.setProperty("--p", `${100 * p}%`);
+      return make("tr", {}, make("th", { scope: "row", textContent: name }), value);
+    }));
     note.textContent = drawn && saved
       ? "Python reads the drawings, and there is none behind this page. "
         + "Open the notebook in Jupyter to draw; the digits below answer here."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['valid_strokes', 'render_strokes', 'centre_of_mass', 'to_mnist', 'find_layout', 'Explanation', 'explain',
-           'DigitReader', 'draw_digit']
+           'DigitReader', 'ClassReader', 'draw_digit']
 
 # %% ../nbs/api/draw.ipynb #719321ec
 import html
@@ -120,15 +120,16 @@ def to_mnist(
 # %% ../nbs/api/draw.ipynb #6ef20816
 _LAYOUTS = (784,), (28, 28), (1, 28, 28)  # of one picture
 
-def _scores(model, x, layout):
-    "Scores (n,) of pictures (n, 28, 28). Raises `ValueError` for any other output."
+def _scores(model, x, layout, k=1):
+    "Scores (n,), or (n, k), of pictures (n, 28, 28). Raises `ValueError` for any other output."
     xb = x.reshape(len(x), *layout)
     weight = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
     if weight is not None: xb = xb.to(weight)  # to its device and type
     with _evaluating(model): out = torch.as_tensor(model(xb))
-    if out.shape not in ((len(x),), (len(x), 1)):
-        raise ValueError(f'gave shape {tuple(out.shape)}, expected ({len(x)},) or ({len(x)}, 1)')
-    return out.reshape(-1).float().cpu()
+    shapes = ((len(x),), (len(x), 1)) if k == 1 else ((len(x), k),)
+    if out.shape not in shapes:
+        raise ValueError(f'gave shape {tuple(out.shape)}, expected {" or ".join(map(str, shapes))}')
+    return out.reshape(shapes[0]).float().cpu()
 
 # %% ../nbs/api/draw.ipynb #6845420c
 @contextmanager
@@ -146,11 +147,14 @@ def _evaluating(model):
 _NO_SCORE = """model gave no score for each picture. These shapes were tried:
 {}Expected one number for each, above 0 for the first digit. Of a model with two outputs, take
 the difference: lambda xb: model(xb)[:, 0] - model(xb)[:, 1]."""
+_NO_SCORES = """model gave no {1} scores for each picture. These shapes were tried:
+{0}Expected as many scores for each as there are names."""
 
 # %% ../nbs/api/draw.ipynb #687afff5
 def find_layout(
     model,            # function of n pictures that gives n scores
     x: torch.Tensor,  # (n, 28, 28) pictures to try it with, n > 1
+    k=1,              # how many scores it gives for each picture
 ) -> tuple:           # how it takes a picture: (784,), (28, 28) or (1, 28, 28)
     "Find out what a model takes. Raises `TypeError` or `ValueError`, with what was tried."
     if not callable(model):
@@ -159,10 +163,10 @@ def find_layout(
     tried = ''
     for layout in _LAYOUTS:
         try:
-            with torch.no_grad(): scores = _scores(model, x, layout)
+            with torch.no_grad(): scores = _scores(model, x, layout, k)
             break
         except Exception as e: tried += f'  {(len(x), *layout)}: {type(e).__name__}: {e}\n'
-    else: raise ValueError(_NO_SCORE.format(tried)) from None
+    else: raise ValueError((_NO_SCORE if k == 1 else _NO_SCORES).format(tried, k)) from None
     if not scores.isfinite().all():
         raise ValueError(f'model gave {scores[~scores.isfinite()][0]} for a real digit: expected '
                          'finite scores. Was it trained with too high a learning rate?')
@@ -185,13 +189,17 @@ def explain(
     "Score of a picture, and the share of each pixel in it. Raises `ValueError` as `find_layout`."
     x = _grey(x.reshape(28, 28) if hasattr(x, 'reshape') else x)
     layout = layout or find_layout(model, torch.stack([x]*3))
+    return _explain(lambda xb: _scores(model, xb, layout)[0], x)
+
+def _explain(score_of, x):
+    "The `Explanation` for a function of one picture (1, 28, 28) that gives one score."
     try:  # autograd.grad leaves the gradients of the model's own weights alone
         with torch.enable_grad():
             ink = x.clone().requires_grad_()
-            score = _scores(model, ink[None], layout)[0]
+            score = score_of(ink[None])
             shares = torch.autograd.grad(score, ink)[0]*x
     except RuntimeError:  # no gradient
-        with torch.no_grad(): score = _scores(model, x[None], layout)[0]
+        with torch.no_grad(): score = score_of(x[None])
         shares = None
     rest = (score - (0 if shares is None else shares.sum())).item()
     return Explanation(score.item(), score.sigmoid().item(), shares, rest)
@@ -269,6 +277,8 @@ class DigitReader:
         self.rest = 'bias' if same else 'rest'
 
 # %% ../nbs/api/draw.ipynb #b5c3ea62
+def _a(name): return f'an {name}' if name.startswith('8') else f'a {name}'
+
 @patch
 def answer(self: DigitReader, x):
     "What the model says to a picture (28, 28)."
@@ -280,16 +290,26 @@ def words(self: DigitReader, answer, truth=None):
     name = self.names[not answer.score > 0]
     p = max(answer.probability, 1 - answer.probability)
     sentence = f'{name}, with probability {f"{p:.2f}" if p < .995 else "over 0.99"}'
-    return sentence if truth in (None, name) else f'{sentence}. Wrong: it is a {truth}'
+    return sentence if truth in (None, name) else f'{sentence}. Wrong: it is {_a(truth)}'
 
 # %% ../nbs/api/draw.ipynb #828cf77b
+@patch
+def pair(self: DigitReader, answer):
+    "The names of the two digits between which the pixels decide."
+    return self.names
+
+@patch
+def more(self: DigitReader, answer):
+    "What else belongs to a message."
+    return {}
+
 @patch
 def rows(self: DigitReader, answer):
     "The sum that gives the score, as pairs of words."
     if answer.attributions is None: return [('score', f'{answer.score:+.2f}')]
-    a, b = self.names
-    return [(f'blue ink, for a {a}', f'{answer.attributions.clamp(min=0).sum():+.2f}'),
-            (f'red ink, for a {b}', f'{answer.attributions.clamp(max=0).sum():+.2f}'),
+    a, b = self.pair(answer)
+    return [(f'blue ink, for {_a(a)}', f'{answer.attributions.clamp(min=0).sum():+.2f}'),
+            (f'red ink, for {_a(b)}', f'{answer.attributions.clamp(max=0).sum():+.2f}'),
             (self.rest, f'{answer.rest:+.2f}'), ('score', f'{answer.score:+.2f}')]
 
 # %% ../nbs/api/draw.ipynb #9026e460
@@ -302,10 +322,11 @@ def message(self: DigitReader, x, name='your drawing', truth=None):
         raise ValueError(f'its score is {answer.score}: expected a finite number.')
     m = dict(name=name, words=self.words(answer, truth), rows=self.rows(answer),
              score=answer.score, probability=answer.probability,
-             seen=_picture(x, 'Greys', 0, 1), seen_alt=f'{name}, 28 by 28 pixels', spoke='')
+             seen=_picture(x, 'Greys', 0, 1), seen_alt=f'{name}, 28 by 28 pixels', spoke='',
+             **self.more(answer))
     if shares is None: return m
-    sides = zip(self.names, ('blue', 'red'), (shares, -shares))
-    where = [f'most for a {n} ({c}) at the {_where(s.clamp(min=0))}' for n, c, s in sides]
+    sides = zip(self.pair(answer), ('blue', 'red'), (shares, -shares))
+    where = [f'most for {_a(n)} ({c}) at the {_where(s.clamp(min=0))}' for n, c, s in sides]
     return m | dict(spoke=_picture(shares, 'RdBu', -self.limit, self.limit),
                     spoke_alt=f'Which pixels spoke: {", ".join(where)}')
 
@@ -314,7 +335,7 @@ def message(self: DigitReader, x, name='your drawing', truth=None):
 def sample(self: DigitReader, k):
     "The message for one of the chosen digits."
     number, label, x = self.samples[k]
-    return self.message(x, f'a {label}, number {number}', label)
+    return self.message(x, f'{_a(label)}, number {number}', label)
 
 # %% ../nbs/api/draw.ipynb #03dc5dd1
 @patch
@@ -323,15 +344,106 @@ def twin(self: DigitReader):
     def image(src, alt): return f'<img alt="{html.escape(alt)}" width="126" src="{src}">'
     def one(k):
         m = self.sample(k)
-        lines = '<br>'.join(html.escape(f'{value} {name}') for name, value in m['rows'])
+        lines = [f'{value} {name}' for name, value in m['rows']]
+        bars = sorted(m.get('bars', []), key=lambda bar: -bar[1])[:3]
+        if bars: lines.append('; '.join(f'{name}: {p:.2f}' for name, p in bars))
+        lines = '<br>'.join(map(html.escape, lines))
         spoke = image(m['spoke'], m['spoke_alt']) if m['spoke'] else ''
         return ('<figure style="display:inline-block;margin:8px 16px 8px 0;vertical-align:top">'
                 f'{image(m["seen"], m["seen_alt"])} {spoke}<figcaption>{html.escape(m["name"])}:'
                 f'<br><b>{html.escape(m["words"])}</b><br>{lines}</figcaption></figure>')
+    return '\n'.join(map(one, self.ends()))
+
+@patch
+def ends(self: DigitReader):
+    "Numbers of the first sample of each class and of the last."
     labels = [label for _, label, _ in self.samples]
-    ends = [k for k, label in enumerate(labels) if label not in labels[:k]
+    return [k for k, label in enumerate(labels) if label not in labels[:k]
             or label not in labels[k + 1:]]
-    return '\n'.join(map(one, ends))
+
+# %% ../nbs/api/draw.ipynb #ae297265
+class _Choice(NamedTuple):
+    "What a model with k scores says to one picture."
+    score: float         # that of the winner minus that of the second
+    probability: float   # of the winner, by softmax over all scores
+    attributions: torch.Tensor|None  # as in `Explanation`, of the difference
+    rest: float          # as in `Explanation`
+    first: int           # number of the winner
+    second: int          # and of the second
+    probs: list          # k probabilities
+
+def _choose_some(probs, y):
+    "Numbers of digits: of each class the one in the middle, and then of each the worst."
+    found = []
+    for label in range(probs.shape[1]):
+        ks = (y == label).nonzero()[:, 0]
+        found.append(ks[probs[ks, label].argsort(descending=True)])
+    found = [ks for ks in found if len(ks)]
+    return list(dict.fromkeys([ks[(len(ks) - 1)//2].item() for ks in found]
+                              + [ks[-1].item() for ks in found]))
+
+# %% ../nbs/api/draw.ipynb #95c35f52
+class ClassReader(DigitReader):
+    "As `DigitReader`, of a model with a score for each of `names`, whose labels are 0, 1, 2, ..."
+    def __init__(self,
+        model,  # function of n pictures that gives (n, k) scores
+        data,   # `Digits`; those for validation are shown
+        names   # of the k classes
+    ):
+        (x, y), names = _grids(data), [str(name) for name in names]
+        if len(set(names)) < max(len(names), 2):
+            raise ValueError(f'names are {names}: expected two or more, each of them once.')
+        self.model, self.names, k = model, names, len(names)
+        self.layout = find_layout(model, x[:3], k)
+        with torch.no_grad(): scores = [_scores(model, b, self.layout, k) for b in x.split(256)]
+        chosen = _choose_some(torch.cat(scores).softmax(1), y)
+        self.samples = [(i, names[int(y[i])], x[i]) for i in chosen]
+        answers = [self.answer(x[i]) for i in chosen]
+        limits = [a.attributions.abs().max().item() for a in answers if a.attributions is not None]
+        self.limit = max(limits, default=0) or 1.
+        with torch.no_grad(): empty = _scores(model, torch.zeros(1, 28, 28), self.layout, k)[0]
+        same = all(math.isclose(a.rest, empty[a.first] - empty[a.second], rel_tol=1e-3,
+                                abs_tol=1e-3) for a in answers)
+        self.rest = 'biases' if same else 'rest'
+
+# %% ../nbs/api/draw.ipynb #b52783a0
+@patch
+def answer(self: ClassReader, x):  # noqa: F811
+    k = len(self.names)
+    with torch.no_grad(): scores = _scores(self.model, x[None], self.layout, k)[0]
+    first, second = scores.topk(2).indices.tolist()
+    def lead(xb):
+        s = _scores(self.model, xb, self.layout, k)[0]
+        return s[first] - s[second]
+    score, _, shares, rest = _explain(lead, x)
+    probs = scores.softmax(0).tolist()
+    return _Choice(score, probs[first], shares, rest, first, second, probs)
+
+@patch
+def pair(self: ClassReader, answer):  # noqa: F811
+    return [self.names[answer.first], self.names[answer.second]]
+
+@patch
+def words(self: ClassReader, answer, truth=None):  # noqa: F811
+    name, p = self.names[answer.first], answer.probability
+    sentence = f'{name}, with probability {f"{p:.2f}" if p < .995 else "over 0.99"}'
+    return sentence if truth in (None, name) else f'{sentence}. Wrong: it is {_a(truth)}'
+
+# %% ../nbs/api/draw.ipynb #4d8a49d1
+@patch
+def more(self: ClassReader, answer):  # noqa: F811
+    return dict(bars=[[name, round(p, 4)] for name, p in zip(self.names, answer.probs)])
+
+@patch
+def rows(self: ClassReader, answer):  # noqa: F811
+    a, b = self.pair(answer)
+    return DigitReader.rows(self, answer)[:-1] + [(f'lead of {a} over {b}', f'{answer.score:+.2f}')]
+
+@patch
+def ends(self: ClassReader):  # noqa: F811
+    "Two of the clear ones and two of the hard ones."
+    n = len(self.samples)
+    return sorted({2*n//10, 4*n//10, 7*n//10, n - 1})
 
 # %% ../nbs/api/draw.ipynb #83d0f70e
 class _Sheet:
@@ -422,10 +534,13 @@ def _sheet_class():
 def draw_digit(
     model,            # function or module: n pictures, (n, 784) or (n, 28, 28), to n scores
     data=None,        # `Digits` to choose from; `None`: the threes and sevens
-    names=('3', '7')  # of the digit with scores above 0, and of the other
+    names=('3', '7')  # of the digit with scores above 0, and of the other; or k > 2 names, for a
+                      # model that gives (n, k) scores, and labels from 0 to k - 1
 ):                    # widget with the traits `image`, `score`, `probability`, `strokes`, `sample`
     """Draw a digit or choose one, and see what the model says, and which pixels made it say so.
 
     Raises `TypeError` or `ValueError` for a model that gives no score, as `find_layout` does.
     """
-    return _sheet_class()(DigitReader(model, data or threes_and_sevens(), names))
+    names = list(names)
+    reader = ClassReader if len(names) > 2 else DigitReader
+    return _sheet_class()(reader(model, data or threes_and_sevens(), names))

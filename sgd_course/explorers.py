@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SlopePicture', 'explore_slope', 'DescentPicture', 'explore_descent', 'FitPicture', 'explore_fit', 'SweepPicture',
-           'explore_sweep', 'MomentumPicture', 'explore_momentum', 'FoldsPicture', 'explore_folds', 'CloudPicture',
-           'explore_cloud', 'BatchPicture', 'explore_batches']
+           'explore_sweep', 'MomentumPicture', 'explore_momentum', 'FoldsPicture', 'explore_folds', 'SoftmaxPicture',
+           'explore_softmax', 'CloudPicture', 'explore_cloud', 'BatchPicture', 'explore_batches']
 
 # %% ../nbs/api/explorers.ipynb #a30bfb2d
 import math
@@ -17,6 +17,7 @@ from .curve import mse, quadratic, standardize
 from .descent import classify_trajectory, descend, hessian_eigenvalues, steps_to_converge
 from .explore import valid_positions, explore
 from .layers import WidthSweep, plane_scores
+from .multiclass import SoftmaxSweep
 from .optimizers import Momentum, plot_contours, settling_time, run_optimizer
 from .plot import BLACK, BLUE, GREEN, ORANGE, RED, plot_function, show_weights, subplots
 from .selection import SweepResult
@@ -389,6 +390,62 @@ def explore_folds(
     "Slide the width of a hidden layer and the steps: folds, probability (blue: 1), and loss."
     e = explore(FoldsPicture(nets), hidden=nets.widths, step=nets.at)
     e.step = nets.at[-1]
+    return e
+
+# %% ../nbs/api/explorers.ipynb #c87eab10
+class SoftmaxPicture:
+    "Pictures of a softmax sweep: its curves, and the weights of each class, on one kept figure."
+    def __init__(self, s):
+        self.s, self.lrs, k = s, s.lrs.tolist(), s.bias.shape[-1]
+        self.rows, self.columns = (2, -(-k//2)) if k > 3 else (1, k)
+        self.fig, axs = subplots(1, 3, figsize=(7.4, 1.9), width_ratios=[2, 2, 3], shown=False)
+        epochs, moving = range(len(s.accuracy)), dict(color=RED, animated=True)
+        self.lines, self.dots = [], []
+        for ax, name, ys in zip(axs, ('loss', 'accuracy'), (s.loss, s.accuracy[1:])):
+            draw = ax.semilogy if ax is axs[0] else ax.plot
+            draw(epochs[1:], ys, color='0.8', lw=1, antialiased=False)  # small files
+            ax.set(xlabel='epoch', ylabel=name, title=' ', xlim=ax.get_xlim(), ylim=ax.get_ylim())
+            ax.xaxis.get_major_locator().set_params(integer=True)
+            self.lines.append(ax.plot([], [], lw=2, **moving)[0])
+            self.dots.append(ax.plot([], [], 'o', ms=7, **moving)[0])
+        self.image = axs[2].imshow(self._tiles(0, 0), 'RdBu', vmin=-1, vmax=1, animated=True,
+                                   interpolation='nearest')
+        axs[2].set(xticks=[], yticks=[], title=' ')
+        self.titles = [ax.set_title('', animated=True) for ax in axs]
+
+# %% ../nbs/api/explorers.ipynb #cd573cc5
+@patch
+def _tiles(self: SoftmaxPicture, epoch, j):
+    "The weights of all classes in rows, as parts of the largest; in few colours: small files."
+    w = self.s.weights[epoch, j].T.reshape(-1, 28, 28)
+    w = (w/(w.abs().max() or 1.)*8).round()/8
+    tiles = torch.zeros(self.rows*self.columns, 30, 30)
+    tiles[:len(w), 1:29, 1:29] = w
+    rows = tiles.reshape(self.rows, self.columns, 30, 30).transpose(1, 2)
+    return rows.reshape(30*self.rows, -1).numpy()
+
+@patch
+def __call__(self: SoftmaxPicture, lr, epoch):  # noqa: F811
+    "The figure for one learning rate and one epoch."
+    j, s = self.lrs.index(lr), self.s
+    for line, dot, ys in zip(self.lines, self.dots, (s.loss.numpy(), s.accuracy[1:].numpy())):
+        line.set_data(range(1, len(ys) + 1), ys[:, j])
+        dot.set_data(*([epoch], ys[epoch - 1:epoch, j]) if epoch else ([], []))
+    self.image.set_data(self._tiles(epoch, j))
+    said = (f'loss {s.loss[epoch - 1, j]:.3f}' if epoch else 'not trained',
+            f'accuracy {s.accuracy[epoch, j]:.4f}',
+            f'weights, up to {s.weights[epoch, j].abs().max():.2g}')
+    for title, text in zip(self.titles, said): title.set_text(text)
+    self.fig.alt_text = f'Learning rate {lr:.3g}, epoch {epoch}: {", ".join(said)}'
+    return self.fig
+
+# %% ../nbs/api/explorers.ipynb #4cb0732e
+def explore_softmax(
+    s: SoftmaxSweep,  # from `sweep_softmax`, with images of 28 by 28 pixels
+):                    # widget with two sliders, `lr` and `epoch`
+    "Slide learning rate and epoch: learning curves, and the weights of each class as a picture."
+    e = explore(SoftmaxPicture(s), lr=s.lrs.tolist(), epoch=range(len(s.accuracy)))
+    e.epoch = len(s.accuracy) - 1
     return e
 
 # %% ../nbs/api/explorers.ipynb #5720fbed

@@ -25,6 +25,7 @@ LESSONS = {
     '05_seven_steps': ('explore_fit', 'time, speed, first_guess = make_roller_coaster()\n'),
     '06_threes_and_sevens': ('explore_sweep', 'all_rates = sweep(torch.logspace(-3, 2, 41))\n'),
     '11_layers': ('explore_folds', 'nets = width_sweep(*make_bullseye(), [1, 2, 3, 10], [0, 40, 320])\n'),
+    '10_ten_digits': ('explore_softmax', 'digits = mnist()\n'),
     '13_optimizers': ('explore_momentum', 'start = [-1.5, .25]\n')}
 
 
