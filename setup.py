@@ -24,7 +24,7 @@ setup(
     # the lessons travel in the wheel as sgd_course/lessons, from where `sgd-course lab` copies them
     packages=[lib, f"{lib}.exercises", f"{lib}.lessons"],
     package_dir={f"{lib}.lessons": nbs},
-    package_data={lib: ["*.npz", "*.js", "*.css", "ladder.json", "MNIST-NOTICE.txt",
+    package_data={lib: ["*.npz", "*.js", "*.css", "benchmark.json", "MNIST-NOTICE.txt",
                         "TEACHING.md"],
                   f"{lib}.lessons": ["*.ipynb", "*.md"]},
 )

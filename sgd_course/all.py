@@ -1,6 +1,7 @@
 "Everything that the course exports: `from sgd_course.all import *`"
 # ruff: noqa: F403
 
+from .benchmark import *
 from .broken import *
 from .check import *
 from .classifier import *
@@ -12,6 +13,7 @@ from .explore import *
 from .explorers import *
 from .gradients import *
 from .layers import *
+from .learner import *
 from .multiclass import *
 from .noise import *
 from .optimizers import *

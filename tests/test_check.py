@@ -18,7 +18,6 @@ import pytest
 import torch
 from browser import axe_violations, exported
 from conftest import REPO, run
-from filelock import FileLock
 from playwright.sync_api import expect
 from test_notebooks import cells
 
@@ -26,7 +25,6 @@ from sgd_course import check
 from sgd_course.check import PROGRESS, Exercise, Prediction, course, progress
 
 EXERCISES, PREDICTIONS = course(), course(Prediction)
-LOCK = f'.{PROGRESS}.lock'
 each_exercise = pytest.mark.parametrize('ex', EXERCISES.values(), ids=lambda e: e.key.replace(' ', '_'))
 each_prediction = pytest.mark.parametrize('name, ask', PREDICTIONS.items())
 SOLUTIONS = sorted((REPO/'nbs'/'solutions').glob('*.ipynb'))
@@ -477,16 +475,16 @@ def test_an_editor_may_change_the_encoding(code):
     "Notepad of Windows puts a byte order mark in front."
     marks = {'00 scaled': dict(tries=7, correct=True)}
     Path(PROGRESS).write_text(json.dumps(marks), encoding=code)
-    assert check._marks() == marks and set(os.listdir()) - {LOCK} == {PROGRESS}
+    assert check._marks() == marks and os.listdir() == [PROGRESS]
     exercise()(nothing)
-    assert saved() == marks and set(os.listdir()) - {LOCK} == {PROGRESS}
+    assert saved() == marks and os.listdir() == [PROGRESS]
 
 
 @pytest.mark.parametrize('look', [progress, lambda: EXERCISES['check_step_down'].solution()])
 def test_whoever_sets_a_damaged_file_aside_says_so(look):
     Path(PROGRESS).write_text('{')
     said = look()
-    assert set(os.listdir()) - {LOCK} == {'sgd_course_progress_damaged_1.json'}
+    assert os.listdir() == ['sgd_course_progress_damaged_1.json']
     for text in (repr(said), said._repr_html_()): assert 'was damaged. It is now sgd_course_progress_damaged_1.json' in text
     assert 'damaged' not in repr(look()), 'once'
 
@@ -497,7 +495,7 @@ def test_tries_end_with_the_first_correct_one():
     assert saved() == {'00 scaled': dict(tries=3, correct=True)}
     for answer in (scaled, nothing): ex(answer)
     assert saved() == {'00 scaled': dict(tries=3, correct=True)}, 'never lost'
-    assert set(os.listdir()) <= {PROGRESS, LOCK}
+    assert os.listdir() == [PROGRESS]
 
 
 DAMAGED = [b'', b'{', b'[]', b'\xff\xfe\x00', b'{"a": 1}', b'{"a": {"tries": "2", "correct": true}}', b'['*100_000,
@@ -557,7 +555,7 @@ def test_marks_are_read_where_nothing_can_be_written(monkeypatch):
 
 
 def test_a_lock_that_was_left_behind():
-    Path(LOCK).touch()
+    Path(check._locked(Path(PROGRESS)).lock_file).touch()
     exercise()(scaled)
     assert saved()['00 scaled']['correct']
 
@@ -565,7 +563,7 @@ def test_a_lock_that_was_left_behind():
 def test_a_mark_waits_for_its_turn():
     held, free = threading.Event(), threading.Event()
     def hold():
-        with FileLock(LOCK): held.set(), free.wait(60)
+        with check._locked(Path(PROGRESS)): held.set(), free.wait(60)
     other = threading.Thread(target=hold)
     other.start()
     held.wait(60)
@@ -592,7 +590,7 @@ def test_kernels_at_once_lose_nothing():
     marks = saved()
     assert [marks[f'{k}']['tries'] for k in range(5)] == [10]*5
     assert [marks[f'own {n}']['correct'] for n in range(2)] == [True]*2
-    assert set(os.listdir()) <= {PROGRESS, LOCK}
+    assert os.listdir() == [PROGRESS]
 
 
 # --- predictions

@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from sgd_course.classifier import BasicOptim, flatten_digits, init_params, linear1, minibatches, train
 from sgd_course.data import Digits, default_device, threes_and_sevens
-from sgd_course.layers import CONFIGS, run_config, small_cnn, train_cnn
+from sgd_course.layers import CONFIGS, run_config
 from sgd_course.optimizers import SGD, Adam, Momentum, RMSprop, lr_find, sweep_with
 from sgd_course.selection import lr_sweep
 
@@ -97,6 +97,8 @@ def test_following_a_recipe(device, data):
 
 @on_each
 def test_training_quickly(device, data):
+    schedules = pytest.importorskip('sgd_course.schedules')
+    small_cnn, train_cnn = schedules.small_cnn, schedules.train_cnn
     def trained(device):
         torch.manual_seed(0)
         model = train_cnn(small_cnn().to(device), data.train_x[:1280], data.train_y[:1280], epochs=1,

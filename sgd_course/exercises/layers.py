@@ -25,20 +25,20 @@ def _any_sizes(g):
 check_count_parameters = Exercise(
     count_parameters, '11', random=_any_sizes,
     cases=[([784, 1],), ([784, 30, 1],), ([3, 4, 5, 2],)],
-    why='So one sees at once where the parameters are: nearly all of them in the first layer.',
+    why='This shows where the parameters are: in `[784, 30, 1]`, nearly all in the first layer.',
     hints=['How many weights does a layer need from 784 numbers to 30? And how many biases?',
            'A layer from `n_in` to `n_out` has `n_in*n_out` weights and `n_out` biases.',
            'The pairs of neighbours in a list are `zip(sizes, sizes[1:])`. Add up over them.'],
     mistakes={
-        'The biases are missing: one for each unit that a layer gives.':
+        'The biases are missing: a layer has one for each number that it returns.':
             lambda sizes: sum(a*b for a, b in zip(sizes, sizes[1:])),
-        'A bias belongs to what comes out of a layer, not to what goes in.':
+        'The biases belong to the outputs of a layer, not to its inputs.':
             lambda sizes: sum(a*b + a for a, b in zip(sizes, sizes[1:])),
         'One bias is not enough for a layer: each of its units has its own.':
             lambda sizes: sum(a*b + 1 for a, b in zip(sizes, sizes[1:])),
-        'The inputs have no biases. Only layers have, and the inputs are none.':
+        'The inputs have no biases. Only layers have biases, and the inputs are not a layer.':
             lambda sizes: count_parameters(sizes) + sizes[0],
-        'A layer connects each number with each: multiply the sizes, do not add them.':
+        'A layer connects each input with each output: multiply the sizes, do not add them.':
             lambda sizes: sum(a + b for a, b in zip(sizes, sizes[1:]))})
 
 # %% ../../nbs/solutions/11_layers.ipynb #d100678b
@@ -65,26 +65,26 @@ check_net_scores = Exercise(
     net_scores, '11', oracle=_by_modules, random=_any_net,
     cases=[*(_any_net(torch.Generator().manual_seed(seed)) for seed in (1, 2)),
            (100*torch.eye(4), *_any_layers(torch.Generator().manual_seed(3)))],
-    why='A network is two lines of code. All else is there to find the numbers in it.',
+    why='A network is two lines of code. Everything else is there to find its parameters.',
     hints=['Which three things happen to `xb`, one after the other?',
-           'The hidden layer is `xb @ w1 + b1`, and what is negative in it becomes 0.',
-           '`.clamp(min=0)` or `.relu()` is the fold. Then `hidden @ w2 + b2`.'],
+           'The hidden layer is `xb @ w1 + b1`, with its negative numbers replaced by 0.',
+           '`.clamp(min=0)` or `.relu()` does that. Then compute `hidden @ w2 + b2`.'],
     mistakes={
-        'There is nothing between the layers, so they are one line. Fold: set negatives to 0.':
+        'There is nothing between the layers, so they are one linear layer. A ReLU is missing.':
             lambda xb, w1, b1, w2, b2: (xb @ w1 + b1) @ w2 + b2,
-        'You fold the score, too. It must be able to be negative: that means a 7.':
+        'You apply the ReLU to the score, too. But a score may be negative: that means a 7.':
             lambda *args: net_scores(*args).clamp(min=0),
-        'You fold before you add the bias. So all folds go through 0.':
+        'You apply the ReLU before you add the bias. Then all kinks go through the origin.':
             lambda xb, w1, b1, w2, b2: ((xb @ w1).clamp(min=0) + b1) @ w2 + b2,
-        'That is the distance from 0, `abs`. A ReLU sets negative numbers to 0.':
+        'That is the distance from 0, `abs`. A ReLU replaces negative numbers by 0.':
             lambda xb, w1, b1, w2, b2: (xb @ w1 + b1).abs() @ w2 + b2,
-        'That is a sigmoid between the layers. A ReLU sets negative numbers to 0, no more.':
+        'That is a sigmoid between the layers. A ReLU only replaces negative numbers by 0.':
             lambda xb, w1, b1, w2, b2: (xb @ w1 + b1).sigmoid() @ w2 + b2,
-        'You keep the negative numbers and fold the others: `clamp(min=0)`, not `clamp(max=0)`.':
+        'You keep the negative numbers, not the positive ones: `clamp(min=0)`, not `clamp(max=0)`.':
             lambda xb, w1, b1, w2, b2: (xb @ w1 + b1).clamp(max=0) @ w2 + b2,
         'The bias of the second layer is missing.':
             lambda *args: net_scores(*args) - args[-1],
-        'A score was asked for, and that is a probability: leave out the sigmoid.':
+        'The exercise asks for scores, and these are probabilities: leave out the sigmoid.':
             lambda *args: net_scores(*args).sigmoid()})
 
 # %% ../../nbs/solutions/11_layers.ipynb #a4c38373
@@ -95,11 +95,11 @@ def merge_layers(w1, b1, w2, b2):
 check_merge_layers = Exercise(
     merge_layers, '11', random=lambda g: tuple(_any_layers(g)),
     cases=[tuple(_any_layers(torch.Generator().manual_seed(seed))) for seed in (3, 4)],
-    why='Some networks are made smaller so before they are used: layers without a fold between '
-        'them are multiplied into one.',
+    why='Some networks are made smaller in this way before they are used: layers without a '
+        'nonlinearity between them are multiplied into one.',
     hints=['What is `(x @ w1 + b1) @ w2 + b2` without the brackets?',
-           '`x @ w1 @ w2` is `x @ (w1 @ w2)`: that gives the weights.',
-           'What does not contain `x` is the bias: `b1 @ w2 + b2`.'],
+           '`x @ w1 @ w2` is `x @ (w1 @ w2)`: these are the weights.',
+           'The part without `x` is the bias: `b1 @ w2 + b2`.'],
     mistakes={
         'The first bias goes through the second layer, too: multiply it by `w2`.':
             lambda w1, b1, w2, b2: (w1 @ w2, b1.sum() + b2),
@@ -107,11 +107,11 @@ check_merge_layers = Exercise(
             lambda w1, b1, w2, b2: (w1 @ w2, b2),
         'The second bias got lost.':
             lambda w1, b1, w2, b2: (w1 @ w2, b1 @ w2),
-        'The other way round: give the weights and then the bias.':
+        'The order is reversed: return the weights and then the bias.':
             lambda *args: merge_layers(*args)[::-1],
         'The bias of the second layer does not go through a layer: add it as it is.':
             lambda w1, b1, w2, b2: (w1 @ w2, (b1 + b2) @ w2),
-        'Give two things, the weights and then the bias: `return w, b`.':
+        'Return two things, the weights and then the bias: `return w, b`.':
             lambda w1, b1, w2, b2: w1 @ w2})
 
 # %% ../../nbs/solutions/11_layers.ipynb #bd006b16
@@ -134,12 +134,12 @@ check_entropy_slopes = Exercise(
     entropy_slopes, '11', use=by_hand, random=_any_digits,
     cases=[(torch.tensor([[0.], [0.]]), torch.tensor([[1.], [0.]])),
            (torch.tensor([[4.], [.5], [-4]]), torch.ones(3, 1))],
-    why='The slope is how wrong the probability is. So a digit pulls until it is right, which '
-        'with `mnist_loss` it does not.',
-    hints=['What does the figure of the slopes show far on the left, and far on the right?',
-           'For a 3 the size of the slope is `1 - p`, where `p` is the sigmoid of its score.',
-           'For a 3 it is `p - 1`, for a 7 it is `p`. Can you write both in one?',
-           '`p - yb`, and since the loss is a mean, divided by the number of digits.'],
+    why='The slope is the error of the probability. So a digit keeps a large gradient until it '
+        'is classified correctly, which is not so with `mnist_loss`.',
+    hints=['What does the figure of the gradients show far on the left, and far on the right?',
+           'For a 3 the magnitude of the slope is `1 - p`, where `p` is the sigmoid of its score.',
+           'With its sign it is `p - 1` for a 3, and `p` for a 7. Can you write both as one?',
+           'It is `p - yb`, divided by the number of digits because the loss is a mean.'],
     mistakes={
         'The loss is a mean: divide by the number of digits.':
             lambda scores, yb: scores.sigmoid() - yb,
@@ -147,23 +147,23 @@ check_entropy_slopes = Exercise(
             lambda scores, yb: -entropy_slopes(scores, yb),
         'That is the slope of `mnist_loss`. This one has no `p*(1 - p)` in it.':
             lambda scores, yb: (1 - 2*yb)*scores.sigmoid()*(1 - scores.sigmoid())/len(yb),
-        'You give 3s and 7s the same sign. A higher score is good for a 3 and bad for a 7.':
+        '3s and 7s get the same sign. But a higher score is good for a 3 and bad for a 7.':
             lambda scores, yb: entropy_slopes(scores, yb).abs(),
-        'You compare the score with the label. First make a probability of it.':
+        'You compare the score with the label. First turn the score into a probability.':
             lambda scores, yb: (scores - yb)/len(yb),
-        'That is the slope of the probability, not of the score. With the slope of the sigmoid, '
-        '`p*(1 - p)`, much cancels.': lambda scores, yb: entropy_slopes(scores, yb)/(
+        'That is the slope of the probability, not of the score. Multiply by the slope of the '
+        'sigmoid, `p*(1 - p)`, and much cancels.': lambda scores, yb: entropy_slopes(scores, yb)/(
             scores.sigmoid()*(1 - scores.sigmoid())),
         'There is one `p*(1 - p)` too many: it cancels, as the logarithm has the slope 1/p.':
             lambda scores, yb: entropy_slopes(scores, yb)*scores.sigmoid()*(1 - scores.sigmoid()),
-        'PyTorch did that. Here it is to be found without `backward()`: by hand, as a formula.':
+        'PyTorch did that. Find it without `backward()`: by hand, as a formula.':
             _entropy_by_autograd})
 
 # %% ../../nbs/solutions/11_layers.ipynb #fde37eab
 def tent(x, left, right):
     middle = (left + right)/2
-    folded = (x - left).relu() - 2*(x - middle).relu() + (x - right).relu()
-    return folded/(middle - left)
+    total = (x - left).relu() - 2*(x - middle).relu() + (x - right).relu()
+    return total/(middle - left)
 
 # %% ../../nbs/solutions/11_layers.ipynb #48a4d696
 def _tent_by_distance(x, left, right):
@@ -173,15 +173,15 @@ _SHARP = ('abs', 'absolute', 'where', 'min', 'minimum', 'fmin', 'lt', 'le', 'gt'
           'sign', 'heaviside', 'hardtanh', 'clamp_max')
 
 def _of_relus(answer, x, left, right):
-    "What an answer gives. Raises `RuntimeError` if it has made folds by something else than ReLUs."
+    "What an answer returns. Raises `RuntimeError` if it has made kinks by anything but ReLUs."
     with Watch() as seen: heights = answer(x, left, right)
-    if seen.count(*_SHARP): raise RuntimeError('A fold was made without `relu`.')
+    if seen.count(*_SHARP): raise RuntimeError('A kink was made without `relu`.')
     return heights
 
-def _folds(x, left, right, *times):
-    "A sum of three ReLUs, folded at left, middle and right, as high as `tent`."
-    places = left, (left + right)/2, right
-    return sum(n*(x - p).relu() for n, p in zip(times, places))/((right - left)/2)
+def _relus(x, left, right, *times):
+    "A sum of three ReLUs, with kinks at left, middle and right, as high as `tent`."
+    kinks = left, (left + right)/2, right
+    return sum(n*(x - p).relu() for n, p in zip(times, kinks))/((right - left)/2)
 
 def _any_tent(g):
     left = uniform(g, -3, 0)
@@ -192,20 +192,20 @@ check_tent = Exercise(
     tent, '11', use=_of_relus, random=_any_tent, tol=(1e-4, 1e-4),
     cases=[(torch.tensor([-2., -1, -.5, 0, .5, 1, 2, 3]), -1., 1.),
            (torch.tensor([0., 1, 2, 3, 4, 5, 6]), 1., 5.)],
-    why='Tents side by side, each with its own height, come close to any continuous curve on a '
-        'bounded stretch: so does a wide enough hidden layer.',
-    hints=['How steep is the tent in each of its four parts? Each fold changes that.',
-           'Without heights: `(x - left).relu()` goes up with slope 1 from `left` on.',
+    why='Tents side by side, each with its own height, can come close to any continuous curve '
+        'on a bounded interval, and so can a wide enough hidden layer.',
+    hints=['How steep is the tent in each of its four parts? Each ReLU changes that.',
+           'Without the height at first: `(x - left).relu()` rises with slope 1 from `left` on.',
            'In the middle the slope changes from 1 to -1, by -2: `- 2*(x - middle).relu()`.',
-           'At `right` add one more to be level again, and divide all by `middle - left`.'],
+           'At `right` add one more to make it level, and divide everything by `middle - left`.'],
     mistakes={
-        'After `right` it goes on down. A third ReLU makes it level again.':
-            lambda *args: _folds(*args, 1, -2, 0),
+        'It keeps falling after `right`. A third ReLU makes it level again.':
+            lambda *args: _relus(*args, 1, -2, 0),
         'It does not come down: in the middle the slope must change by 2, from up to down.':
-            lambda *args: _folds(*args, 1, -1, 0),
+            lambda *args: _relus(*args, 1, -1, 0),
         'It is not level after `right`: there the slope must change from -1 to 0, by 1.':
-            lambda *args: _folds(*args, 1, -2, 2),
-        'Its height is half of its width. Divide, so that it is 1.':
+            lambda *args: _relus(*args, 1, -2, 2),
+        'Its height is half of its width. Divide, so that the height is 1.':
             lambda x, left, right: tent(x, left, right)*(right - left)/2,
         'It is half as high as it should be: divide by half of the width, not by all of it.':
             lambda *args: tent(*args)/2,
@@ -214,38 +214,39 @@ check_tent = Exercise(
         'The middle is `(left + right)/2`. The difference of the two is the width.':
             lambda x, left, right: ((x - left).relu() - 2*(x - (right - left)/2).relu()
                                     + (x - right).relu())*2/(right - left),
-        'A tent, but not out of ReLUs: add up numbers times `(x - ...).relu()`, and nothing else.':
+        'It is a tent, but not made of ReLUs: add up numbers times `(x - ...).relu()` only.':
             _tent_by_distance})
 
 # %% ../../nbs/solutions/11_layers.ipynb #8f1160be
 predict_two_lines = Prediction(
     'two_lines', 'What can two linear layers, one after the other, do that one cannot?', 'nothing',
-    {'learn faster': 'How they learn is another question. Which functions can they be?',
-     'tell more digits apart': 'They have 23,581 parameters, but all that they can be is a '
-                               'weighted sum of pixels, plus a bias.',
+    {'learn faster': 'How they learn is another question. Which functions can they represent?',
+     'tell more digits apart': 'They have 23,581 parameters, but all they can be is a weighted '
+                               'sum of pixels, plus a bias.',
      'nothing': 'A weighted sum of weighted sums is a weighted sum.'})
 
 predict_fence = Prediction(
-    'fence', 'The disc lies within a ring. How many hidden units does it take to fence it in?',
+    'fence', 'The disc lies within a ring. How many hidden units does it take to enclose it?',
     '3',
-    {'1': 'A unit changes the score on one side of its fold only.',
+    {'1': 'A unit changes the score only on one side of its kink.',
      '2': 'Two units leave a direction in which the score does not change: there it is open.',
-     '3': 'A unit covers half of all directions, without those along its fold. Three cover all.',
+     '3': 'A unit covers half of all directions, but not those along its kink. Three cover all.',
      '30': 'That works, too, but fewer are enough.'})
 
 # %% ../../nbs/solutions/11_layers.ipynb #72cbcaa7
 predict_gain = Prediction(
-    'gain', 'The linear model gets 98.2 % right. And the network, with the same loss?',
+    'gain', 'The linear model classifies 98.2 % correctly. And the network, with the same loss?',
     'about as many',
     {'97 % or less': 'It is no worse than the linear model.',
-     'about as many': 'With this loss and this rate, thirty folds gain nothing.',
-     '99 %': 'It could, nearly, with a larger rate. At 0.1 its steps are too short.',
-     'all of them': 'Not this one. But see the end of the lesson.'})
+     'about as many': 'With this loss and this learning rate, thirty hidden units gain nothing.',
+     '99 %': 'It could come near that with a larger learning rate. At 0.1 its steps are too small.',
+     'all of them': 'Not this network. But see the comparison in lesson 12.'})
 
 predict_pull = Prediction(
-    'pull', 'Two 3s, one with the score -8, one with 0. With the loss of lesson 06, which one '
-    'pulls harder at the weights?', 'the undecided one',
-    {'the wrong one': 'So one would wish. But out there the sigmoid is flat, and so is the loss.',
-     'both alike': 'The pull is the slope of the sigmoid, which is largest at 0.',
-     'the undecided one': 'The pull is the slope of the sigmoid: at 0 it is a quarter, at -8 '
-                          'hundreds of times less.'})
+    'pull', 'Two 3s, one with the score -8, one with 0. With the loss of lesson 06, which one has '
+    'the larger gradient?', 'the undecided one',
+    {'the wrong one': 'That would be useful. But at -8 the sigmoid is saturated, and so is the '
+                      'loss.',
+     'both alike': 'The gradient is the slope of the sigmoid, which is largest at 0.',
+     'the undecided one': 'The gradient is the slope of the sigmoid: at 0 it is a quarter, at -8 '
+                          'hundreds of times smaller.'})
