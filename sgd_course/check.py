@@ -564,7 +564,8 @@ def examine(
     if not problem: return CheckResult(self, 'correct', self.why)
     said, gave, expected = problem
     said = self._mistake(cases, outs) or self._left_out(answer, cases, said)
-    return CheckResult(self, 'wrong', said, input=self._input_row(case), gave=gave, expected=expected)
+    return CheckResult(self, 'wrong', said, input=self._input_row(case), gave=gave,
+                       expected=expected)
 
 # %% ../nbs/api/check.ipynb #710b9ec3
 @patch

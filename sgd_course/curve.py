@@ -12,12 +12,13 @@ import torch
 
 from .descent import step
 from .plot import BLUE, RED, subplots
-from .validate import as_tensor, valid_lr, valid_point, valid_steps, valid_value, whole
+from .validate import as_tensor, valid_lr, valid_params, valid_point, valid_shape
+from .validate import valid_steps, valid_value, whole
 
 # %% ../nbs/05_seven_steps.ipynb #60c0afe7
 def make_roller_coaster(
-    seed=42,  # of the measurement errors and of the first guess
-):            # time (20,) in seconds, speed (20,) in metres per second, three first weights (3,)
+    seed=42,  # of the measurement errors and of the initial parameters
+):            # time (20,) in seconds, speed (20,) in metres per second, initial weights (3,)
     "Twenty noisy measurements of 0.75*(time - 9.5)**2 + 1, with a standard deviation of 3."
     g = torch.Generator().manual_seed(whole('seed', seed))
     time = torch.arange(0, 20).float()
@@ -30,9 +31,7 @@ def quadratic(
     params: torch.Tensor,  # (3,) a, b and c
 ) -> torch.Tensor:         # (n,) a*t**2 + b*t + c
     "A parabola. Raises `ValueError` unless there are three parameters."
-    if params.shape != (3,):
-        raise ValueError(f'params has shape {tuple(params.shape)}: expected (3,).')
-    a, b, c = params
+    a, b, c = valid_shape('params', params, (3,))
     return a*t**2 + b*t + c
 
 # %% ../nbs/05_seven_steps.ipynb #d3654303
@@ -52,7 +51,7 @@ def mse(
 def plot_fit(
     t, y,        # (n,) times and measurements
     preds,       # (n,) predictions
-    title=None,  # above the picture
+    title=None,  # above the figure
     ax=None,     # axes to draw on; `None`: a new figure
 ):               # the axes
     "Draw measurements as dots and predictions as a line."
@@ -67,29 +66,22 @@ def plot_fit(
 
 # %% ../nbs/05_seven_steps.ipynb #937d3992
 class FitResult(NamedTuple):
-    "What a fit came to."
+    "The result of `fit`."
     params: torch.Tensor  # parameters after the last step
     losses: torch.Tensor  # (steps taken + 1,) loss before each step, and after the last
 
 # %% ../nbs/05_seven_steps.ipynb #b09119c3
 def fit(
-    f,              # function of x and params that gives predictions
-    x,              # (n, ...) inputs, a tensor, an array or a list
-    y,              # (n, ...) targets
-    params,         # first guess, a tensor or array of floating point numbers; it is not changed
+    f,              # function of x and params that returns predictions
+    x, y,           # (n, ...) inputs and targets, tensors, arrays or lists
+    params,         # initial parameters, floating point numbers; they are not changed
     lr: float,      # learning rate, > 0
     steps: int,     # how many steps, >= 0
-    loss_func=mse,  # function of predictions and targets that gives one number
+    loss_func=mse,  # function of predictions and targets that returns one number
 ) -> FitResult:     # parameters and losses
-    """Gradient descent on all the data in every step. Stops early if the loss is no longer finite.
-
-    Raises `TypeError` or `ValueError` for a rate, number of steps or parameters that cannot be.
-    """
-    lr, steps, x, y = valid_lr(lr).item(), valid_steps(steps), as_tensor(x), as_tensor(y)
-    if hasattr(params, '__array__'): params = as_tensor(params)
-    if not isinstance(params, torch.Tensor) or not params.is_floating_point():
-        raise TypeError(f'params is {params!r}: expected a tensor of floating point numbers.')
-    params = params.detach().clone().requires_grad_()
+    "Gradient descent, until a loss is not finite. Raises `TypeError`, `ValueError` as `step` does."
+    lr, steps, params = valid_lr(lr).item(), valid_steps(steps), valid_params(params)
+    x, y = as_tensor(x), as_tensor(y)
     def loss(): return valid_value(loss_func(f(x, params), y))
     losses = [loss()]
     for _ in range(steps):

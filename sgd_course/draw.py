@@ -175,10 +175,10 @@ def find_layout(
 # %% ../nbs/api/draw.ipynb #563a9dec
 class Explanation(NamedTuple):
     "What a model says to one picture."
-    score: float         # above 0: the first digit of the pair
-    probability: float   # of the first digit: the sigmoid of the score
-    attributions: torch.Tensor|None  # (28, 28) gradient times ink, `None` for a model without gradient
-    rest: float          # score minus the sum of the shares
+    score: float                     # above 0: the first digit of the pair
+    probability: float               # of the first digit: the sigmoid of the score
+    attributions: torch.Tensor|None  # (28, 28) gradient times ink; `None`: of a model without one
+    rest: float                      # score minus the sum of the attributions
 
 # %% ../nbs/api/draw.ipynb #68f0c19f
 def explain(

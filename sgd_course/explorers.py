@@ -26,30 +26,30 @@ from .validate import valid_lr, valid_point, whole
 
 # %% ../nbs/api/explorers.ipynb #a99f6a7a
 class SlopePicture:
-    "Pictures of the slope over a nudge, on one figure that is kept."
+    "Figures of the slope between x and x + h, on one figure that is kept."
     def __init__(self, f, min=-2., max=2.):
         self.f, self.width = f, max - min
         self.fig, ax = subplots(figsize=(6, 3.6), shown=False)
         plot_function(f, 'x', 'loss', ' ', min, max, ax=ax)
         ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())
         def line(color, style='-'): return ax.plot([], [], style, color=color, animated=True)[0]
-        self.tangent, self.through = line('0.5', '--'), line(GREEN)
+        self.tangent, self.secant = line('0.5', '--'), line(GREEN)
         self.run, self.rise, self.dots = line(ORANGE), line(RED), line(BLACK, 'o')
         self.said = ax.set_title('', animated=True)
 
 # %% ../nbs/api/explorers.ipynb #fe47b524
 @patch
-def __call__(self: SlopePicture, nudge, x):
-    "The figure for one nudge and one place."
-    y, y1 = float(self.f(x)), float(self.f(x + nudge))
-    measured, here = slope(self.f, x, nudge), slope(self.f, x, central=True)
+def __call__(self: SlopePicture, h, x):
+    "The figure for one step size and one point."
+    y, y1 = float(self.f(x)), float(self.f(x + h))
+    measured, here = slope(self.f, x, h), slope(self.f, x, central=True)
     ends = torch.tensor([x - self.width, x + self.width])
     self.tangent.set_data(ends, y + here*(ends - x))
-    self.through.set_data(ends, y + measured*(ends - x))
-    self.run.set_data([x, x + nudge], [y, y])
-    self.rise.set_data([x + nudge]*2, [y, y1])
-    self.dots.set_data([x, x + nudge], [y, y1])
-    said = f'rise {y1 - y:.4g} over run {nudge:.4g}: slope {measured:.4g}'
+    self.secant.set_data(ends, y + measured*(ends - x))
+    self.run.set_data([x, x + h], [y, y])
+    self.rise.set_data([x + h]*2, [y, y1])
+    self.dots.set_data([x, x + h], [y, y1])
+    said = f'rise {y1 - y:.4g} over run {h:.4g}: slope {measured:.4g}'
     self.said.set_text(f'{said}, off by {measured - here:.3g}')
     self.fig.alt_text = f'At x = {x:g}: {said}; the slope of the tangent is {here:.4g}'
     return self.fig
@@ -57,42 +57,42 @@ def __call__(self: SlopePicture, nudge, x):
 # %% ../nbs/api/explorers.ipynb #e1b0d8b8
 def explore_slope(
     f,                # function of one number, that also works element by element
-    nudges,           # numbers, each > 0
-    xs,               # places
+    hs,               # step sizes, each > 0
+    xs,               # points
     min=-2., max=2.,  # range of x
-):                    # widget with two sliders, `nudge` and `x`
-    "Slide a nudge and a place: rise, run, slope, and tangent. Raises as `slope` and `explore` do."
-    return explore(SlopePicture(f, min, max), nudge=nudges, x=xs)
+):                    # widget with two sliders, `h` and `x`
+    "Slide step size and point: rise, run, secant, tangent. Raises as `slope` and `explore` do."
+    return explore(SlopePicture(f, min, max), h=hs, x=xs)
 
 # %% ../nbs/api/explorers.ipynb #49f6cc0a
 class DescentPicture:
-    "Pictures of walks with every rate from every start, on one figure that is kept."
+    "Trajectories with every learning rate from every start, on one figure that is kept."
     def __init__(self, f, lrs, starts, steps=10, bottom=0.):
         self.f, self.bottom, self.steps, self.fig = f, bottom, whole('steps', steps), None
         self.lrs, self.starts = valid_positions('lrs', lrs), valid_positions('starts', starts)
         rates = valid_lr(self.lrs, many=True)[:, None]
         x = valid_point(torch.tensor(self.starts, dtype=torch.float64))
-        self.paths, self.grads = _walks(f, x.expand(len(rates), -1), rates, self.steps)
+        self.paths, self.grads = _trajectories(f, x.expand(len(rates), -1), rates, self.steps)
         self.far, self.needed = self.paths, steps_to_converge(self.paths, target=bottom)
         self.reach = 1.3*(x - bottom).abs().max().item() or 1.
 
 # %% ../nbs/api/explorers.ipynb #368da4b6
-def _walks(f, w, lr, steps):
-    "Places (steps + 1, ...) and slopes (steps, ...) of walks that begin at each of `w`."
-    places, grads = [w], []
+def _trajectories(f, w, lr, steps):
+    "Points (steps + 1, ...) and slopes (steps, ...) of descents that begin at each of `w`."
+    points, grads = [w], []
     for _ in range(steps):
-        w = places[-1].detach().requires_grad_()
+        w = points[-1].detach().requires_grad_()
         grads.append(torch.autograd.grad(f(w).sum(), w)[0])
-        places.append(places[-1] - lr*grads[-1])
-    return torch.stack(places), torch.stack([*grads, torch.zeros_like(w)])[:steps]
+        points.append(points[-1] - lr*grads[-1])
+    return torch.stack(points), torch.stack([*grads, torch.zeros_like(w)])[:steps]
 
 @patch
 def _steps_needed(self: DescentPicture, k, s):
-    "How many steps one of the walks needs, of at most 1000. All go on together until it is there."
+    "How many steps one descent needs, of at most 1000. All go on together until it is there."
     rates = torch.tensor(self.lrs, dtype=torch.float64)[:, None]
     while math.isinf(self.needed[k, s]) and len(self.far) <= 1000:
-        places = _walks(self.f, self.far[-1], rates, 200)[0]
-        self.far = torch.cat([self.far, places[1:]])[:1001]
+        points = _trajectories(self.f, self.far[-1], rates, 200)[0]
+        self.far = torch.cat([self.far, points[1:]])[:1001]
         self.needed = steps_to_converge(self.far, target=self.bottom)
     return self.needed[k, s].item()
 
@@ -115,7 +115,7 @@ def _figure(self: DescentPicture):  # noqa: F811
         ax.xaxis.set_label_coords(.5, -.13)
     curve.yaxis.set_label_coords(-.09, .5)
     dots = dict(color=RED, lw=1, ms=5, animated=True)
-    self.walk, = curve.plot([], [], 'o-', alpha=.8, **dots)
+    self.path, = curve.plot([], [], 'o-', alpha=.8, **dots)
     self.first, = curve.plot([], [], 'o', color=BLACK, ms=8, animated=True)
     self.loss, = losses.plot([], [], 'o-', **dots)
     self.fig = fig  # last: whole or not at all
@@ -123,34 +123,38 @@ def _figure(self: DescentPicture):  # noqa: F811
 # %% ../nbs/api/explorers.ipynb #f69f5ffe
 @patch
 def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
-    "The figure for one rate and one start."
+    "The figure for one learning rate and one start."
     k, s = self.lrs.index(lr), 0 if start is None else self.starts.index(start)
     path, grad, needed = self.paths[:, k, s], self.grads[:, k, s], self._steps_needed(k, s)
-    loss = self.f(path)
+    loss, kind = self.f(path), classify_trajectory(path, self.bottom)
     if self.fig is None: self._figure()  # not before: the browser gets ready meanwhile
-    self.walk.set_data(path, loss)
+    self.path.set_data(path, loss)
     self.first.set_data(path[:1], loss[:1])
     self.loss.set_data(range(len(path)), loss)
-    self.fig.alt_text = (f'Learning rate {lr:g}: the walk from {path[0]:g} on the curve, and its '
+    self.fig.alt_text = (f'Learning rate {lr:g}: the steps from {path[0]:g} on the curve, and the '
                          f'loss, from {loss[0]:.4g} to {loss[-1]:.4g} in {len(grad)} steps')
-    lost = classify_trajectory(self.far[:, k, s], self.bottom) in ('diverges', 'bounces for ever')
-    count = int(needed) if math.isfinite(needed) else 'never' if lost else 'over 1000'
-    self.fig.words = (f'It {classify_trajectory(path, self.bottom)}. Steps until it is within 0.001 of '
-                      f'the bottom: {count}.')
+    count = int(needed) if math.isfinite(needed) else self._not_there(k, s)
+    self.fig.words = f'It {kind}. Steps until it is within 0.001 of the minimum: {count}.'
     self.fig.rows = [['step', 'w', 'gradient', 'lr × gradient', 'new w']]
     for i, *numbers in zip(range(5), path, grad, lr*grad, path[1:]):
         self.fig.rows.append([i] + [f'{v:.4g}' for v in numbers])
     return self.fig
 
+@patch
+def _not_there(self: DescentPicture, k, s):
+    "What is said of a descent that 1000 steps do not bring to the minimum."
+    kind = classify_trajectory(self.far[:, k, s], self.bottom)
+    return 'never' if kind in ('diverges', 'oscillates indefinitely') else 'over 1000'
+
 # %% ../nbs/api/explorers.ipynb #ca8b3d1d
 def explore_descent(
     f,          # function of one number, element by element, with a valley
     lrs,        # learning rates, each > 0
-    starts,     # where walks may begin
+    starts,     # where descents may begin
     steps=10,   # how many steps are shown
-    bottom=0.,  # where the valley is lowest
+    bottom=0.,  # where the minimum is
 ):              # widget with two sliders, `lr` and `start`
-    """Slide learning rate and start: walk, losses, first steps in numbers, kind of walk.
+    """Slide learning rate and start: trajectory, losses, first steps in numbers, regime.
 
     Raises as `descend` does for rates, starts and steps, and as `explore` for the sequences.
     """
@@ -158,16 +162,17 @@ def explore_descent(
 
 # %% ../nbs/api/explorers.ipynb #057faf7d
 class FitPicture:
-    "Pictures of a parabola being fitted, on raw and on standardised time, on one kept figure."
-    def __init__(self, t, y, guess, parts, steps):
-        self.parts, self.steps = valid_positions('parts', parts), valid_positions('steps', steps)
-        self.t, y, guess = (torch.as_tensor(v).double() for v in (t, y, guess))
+    "A parabola being fitted, on raw and on standardised time, on one figure that is kept."
+    def __init__(self, t, y, initial, fractions, steps):
+        self.fractions = valid_positions('fractions', fractions)
+        self.steps = valid_positions('steps', steps)
+        self.t, y, initial = (torch.as_tensor(v).double() for v in (t, y, initial))
         self.times = self.t, standardize(self.t)
         self.lrs, self.paths, self.losses = [], [], []
         for time in self.times:
             def loss(params): return mse(quadratic(time, params), y)
-            lrs = valid_lr(self.parts, many=True)*2/hessian_eigenvalues(loss, guess).max()
-            path = descend(loss, guess, lrs, max(self.steps))
+            lrs = valid_lr(self.fractions, many=True)*2/hessian_eigenvalues(loss, initial).max()
+            path = descend(loss, initial, lrs, max(self.steps))
             self.lrs.append(lrs)
             self.paths.append(path)
             self.losses.append(torch.func.vmap(torch.func.vmap(loss))(path))
@@ -183,7 +188,7 @@ def _figure(self: FitPicture, y):  # noqa: F811
         fit.plot(self.t, y, 'o', color=BLUE)
         fit.set(title=' ', xlabel='time (s)', ylim=(-20, y.max().item()*1.2))
         fall.semilogy(losses[:, 0], alpha=0)
-        fall.set(title='The loss, equal ways for equal factors', xlabel='step', ylim=(3, 1e5))
+        fall.set(title='How does the loss fall?', xlabel='step', ylim=(3, 1e5))
         self.fits.append(fit.plot([], [], **moving)[0])
         self.falls.append(fall.plot([], [], 'o-', ms=3, **moving)[0])
         self.titles.append(fit.set_title('', animated=True))
@@ -191,9 +196,9 @@ def _figure(self: FitPicture, y):  # noqa: F811
 
 # %% ../nbs/api/explorers.ipynb #c45e45e1
 @patch
-def __call__(self: FitPicture, part_of_largest_rate, step):  # noqa: F811
-    "The figure for one rate and one step."
-    k, said = self.parts.index(part_of_largest_rate), []
+def __call__(self: FitPicture, fraction_of_largest_lr, step):  # noqa: F811
+    "The figure for one learning rate and one step."
+    k, said = self.fractions.index(fraction_of_largest_lr), []
     for i, name in enumerate(('in seconds', 'standardised')):
         losses, lr = self.losses[i][:step + 1, k], self.lrs[i][k]
         self.fits[i].set_data(self.t, quadratic(self.times[i], self.paths[i][step, k]))
@@ -205,14 +210,14 @@ def __call__(self: FitPicture, part_of_largest_rate, step):  # noqa: F811
 
 # %% ../nbs/api/explorers.ipynb #198c5347
 def explore_fit(
-    t, y,                 # (n,) times and measurements
-    guess: torch.Tensor,  # (3,) first parameters
-    parts,                # learning rates, as parts of the largest that converges, each > 0
-    steps,                # after which numbers of steps
-):                        # widget with two sliders, `part_of_largest_rate` and `step`
-    "Slide the rate: a parabola on raw and on standardised time. Raises as `descend`, `explore`."
-    picture = FitPicture(t, y, guess, parts, steps)
-    return explore(picture, part_of_largest_rate=parts, step=steps)
+    t, y,                   # (n,) times and measurements
+    initial: torch.Tensor,  # (3,) initial parameters
+    fractions,              # learning rates, as fractions of the largest stable one, each > 0
+    steps,                  # after which numbers of steps
+):                          # widget with two sliders, `fraction_of_largest_lr` and `step`
+    "Slide the learning rate: a parabola on two scales of time. Raises as `descend`, `explore`."
+    picture = FitPicture(t, y, initial, fractions, steps)
+    return explore(picture, fraction_of_largest_lr=fractions, step=steps)
 
 # %% ../nbs/api/explorers.ipynb #3ab90f34
 class SweepPicture:

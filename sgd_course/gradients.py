@@ -9,11 +9,11 @@ __all__ = ['partial_derivative', 'numerical_gradient', 'gradient']
 import torch
 
 from .training import few_threads
-from .validate import real, valid_point, valid_value, whole
+from .validate import real, valid_element, valid_point, valid_value, with_history
 
 # %% ../nbs/03_gradients.ipynb #b248aa7a
 def _central(f, x, i, h):
-    "Central difference of `f` when element `i` of `x` is nudged; `x` is as before afterwards."
+    "Central difference of `f` when element `i` of `x` is nudged. Leaves `x` as it was."
     h = torch.finfo(x.dtype).eps**(1/3) if h is None else real('h', h, above=0)
     flat = x.view(-1)
     at = flat[i].item()
@@ -27,28 +27,25 @@ def _central(f, x, i, h):
 
 # %% ../nbs/03_gradients.ipynb #045e7c75
 def partial_derivative(
-    f,                # function of a tensor that gives one number
-    x: torch.Tensor,  # where, any shape; it is not changed
+    f,                # function of a tensor that returns one number
+    x: torch.Tensor,  # the point, any shape; it is not changed
     i: int,           # which element of x, counted along the flattened tensor
-    h=None,           # how far to go to each side; `None`: by the digits of x, 6e-6 or 5e-3
+    h=None,           # step size to each side; `None`: by the digits of x, 6e-6 or 5e-3
 ) -> torch.Tensor:    # one number
     """Change of `f` when element `i` changes and the others are held still, by central difference.
 
-    Raises `TypeError` unless `x` is of floating point numbers, `ValueError` unless `f` gives one
+    Raises `TypeError` unless `x` is of floating point numbers, `ValueError` unless `f` returns one
     number and `i` is whole, `IndexError` if there is no element `i`.
     """
     x = valid_point(x)
-    i = whole('i', i, -x.numel())
-    if i >= x.numel():
-        raise IndexError(f'i={i}: x has {x.numel()} elements, expected 0 to {x.numel() - 1}.')
-    return _central(f, x, i, h)
+    return _central(f, x, valid_element(i, x), h)
 
 # %% ../nbs/03_gradients.ipynb #424b27cb
 @few_threads()
 def numerical_gradient(
-    f,                # function of a tensor that gives one number
-    x: torch.Tensor,  # where, any shape; it is not changed
-    h=None,           # how far to go to each side; `None`: by the digits of x, 6e-6 or 5e-3
+    f,                # function of a tensor that returns one number
+    x: torch.Tensor,  # the point, any shape; it is not changed
+    h=None,           # step size to each side; `None`: by the digits of x, 6e-6 or 5e-3
 ) -> torch.Tensor:    # all partial derivatives, in the shape of x
     "Every `partial_derivative` in turn: 2 evaluations of `f` for each. Raises as that does."
     x = valid_point(x)
@@ -57,14 +54,10 @@ def numerical_gradient(
 
 # %% ../nbs/03_gradients.ipynb #2d78abbb
 def gradient(
-    f,                # function of a tensor that gives one number
-    x: torch.Tensor,  # where, any shape; it is not changed
+    f,                # function of a tensor that returns one number
+    x: torch.Tensor,  # the point, any shape; it is not changed
 ) -> torch.Tensor:    # all partial derivatives, in the shape of x
     "Gradient of `f` at `x` by backpropagation. Raises as `partial_derivative` does."
     x = valid_point(x).requires_grad_()
-    y = valid_value(f(x))
-    if not y.requires_grad:
-        raise ValueError('f gave a number that does not depend on x in a way PyTorch can follow: '
-                         'expected operations that have a derivative, and no .item() or rounding.')
-    y.backward()
+    with_history(f(x)).backward()
     return x.grad

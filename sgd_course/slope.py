@@ -6,22 +6,19 @@
 __all__ = ['slope']
 
 # %% ../nbs/02_slope.ipynb #0b9f52e2
-from .validate import real
+from .validate import real, valid_h
 
 # %% ../nbs/02_slope.ipynb #50267d47
 def slope(
-    f,              # function of one number that gives one number
-    x: float,       # where
-    h=1e-6,         # step size: how far to go for the second value
+    f,              # function of one number that returns one number
+    x: float,       # the point at which to measure
+    h=1e-6,         # step size: how far away the second value is taken
     central=False,  # go `h` to both sides, instead of to the right only
 ) -> float:         # rise over run, in units of f per unit of x
     """Slope of `f` at `x` by finite difference: forward, or central with `central=True`.
 
     Raises `TypeError` or `ValueError` unless `x`, `h` and f(x) are single finite numbers.
     """
-    x, h = real('x', x), real('h', h)
-    if x + h == x:
-        raise ValueError(f'h is {h:g}, too small to change x = {x:g}: '
-                         'expected a small number to divide by, such as 1e-6.')
+    x, h = valid_h(x, h)
     left, run = (x - h, 2*h) if central else (x, h)
     return (real('f(x)', f(x + h)) - real('f(x)', f(left)))/run

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['whole', 'real', 'float_rows', 'class_numbers', 'valid_lr', 'valid_steps', 'as_tensor', 'valid_point', 'valid_value',
-           'valid_labels', 'valid_targets', 'same_length', 'valid_digits']
+           'valid_h', 'valid_element', 'with_history', 'valid_leaf', 'valid_shape', 'valid_params', 'valid_labels',
+           'valid_targets', 'same_length', 'valid_digits', 'float_pair']
 
 # %% ../nbs/api/validate.ipynb #va1d0003
 import math
@@ -31,8 +32,8 @@ def whole(
 
 # %% ../nbs/api/validate.ipynb #va1d0009
 def real(
-    name: str,      # of the argument, for the error
-    v,              # its value: a number, or a tensor or array that holds one and has no dimensions
+    name: str,        # of the argument, for the error
+    v,                # its value: a number, or a tensor or array of no dimensions that holds one
     above=-math.inf,  # it must be greater than this
 ) -> float:
     "Raises `TypeError` unless `v` is a real number, `ValueError` unless finite and > `above`."
@@ -129,6 +130,74 @@ def valid_value(
     raise ValueError(f'f gave {given}: expected one number as a tensor of shape (). '
                      'Add .sum() or .mean() to make one number of many.')
 
+# %% ../nbs/api/validate.ipynb #ba51c002
+def valid_h(
+    x, h,        # a number, and the step size of a finite difference there
+) -> tuple:      # both as Python's own
+    "Raises `TypeError` or `ValueError` unless both are finite numbers and `x + h` is not `x`."
+    x, h = real('x', x), real('h', h)
+    if x + h == x:
+        raise ValueError(f'h is {h:g}, too small to change x = {x:g}: '
+                         'expected a small number to divide by, such as 1e-6.')
+    return x, h
+
+def valid_element(
+    i, x: torch.Tensor,  # an index along the flattened tensor
+) -> int:                # the index as Python's own
+    "Raises `ValueError` unless `i` is whole, `IndexError` if `x` has no element `i`."
+    i = whole('i', i, -x.numel())
+    if i >= x.numel():
+        raise IndexError(f'i={i}: x has {x.numel()} elements, expected 0 to {x.numel() - 1}.')
+    return i
+
+# %% ../nbs/api/validate.ipynb #ba51c003
+def with_history(
+    y: torch.Tensor,  # one number, computed from a tensor that requires grad
+) -> torch.Tensor:    # the same
+    "Raises `ValueError` where PyTorch has recorded nothing, so that `backward()` could not work."
+    y = valid_value(y)
+    if not y.requires_grad:
+        raise ValueError('f returned a number that does not depend on x in a way PyTorch can '
+                         'follow: expected operations that have a derivative, and no .item() or '
+                         'rounding.')
+    return y
+
+# %% ../nbs/api/validate.ipynb #ba51c004
+def valid_leaf(
+    w,               # weights that are to be changed by a step
+) -> torch.Tensor:   # the same
+    "Raises `ValueError` unless `w` is a leaf tensor that requires grad and has a gradient."
+    if not isinstance(w, torch.Tensor) or not w.requires_grad:
+        raise ValueError(f'w is {w!r}: expected a tensor that requires grad; '
+                         'call w.requires_grad_() first.')
+    if not w.is_leaf:
+        raise ValueError('w is not a leaf: it was computed from other tensors, and backward() '
+                         'leaves no gradient in it. Make it one: w = w.detach().requires_grad_().')
+    if w.grad is None:
+        off = 'gradients are off; call torch.set_grad_enabled(True), then '
+        raise ValueError(f'w has no gradient: expected one; {off*(not torch.is_grad_enabled())}'
+                         'call backward() on a loss computed from w before each step.')
+    return w
+
+# %% ../nbs/api/validate.ipynb #ba51c005
+def valid_shape(
+    name: str,        # of the argument, for the error
+    v: torch.Tensor,  # its value
+    shape: tuple,     # what is expected
+) -> torch.Tensor:    # the same
+    "Raises `ValueError` unless `v` has this shape."
+    if v.shape != shape: raise ValueError(f'{name} has shape {tuple(v.shape)}: expected {shape}.')
+    return v
+
+def valid_params(
+    params,          # initial parameters, a tensor or an array
+) -> torch.Tensor:   # a copy that requires grad
+    "Raises `TypeError` unless `params` are floating point numbers."
+    if hasattr(params, '__array__'): params = as_tensor(params)
+    if not isinstance(params, torch.Tensor) or not params.is_floating_point():
+        raise TypeError(f'params is {params!r}: expected a tensor of floating point numbers.')
+    return params.detach().clone().requires_grad_()
+
 # %% ../nbs/api/validate.ipynb #va1d0013
 def valid_labels(
     targets: torch.Tensor,  # labels, in numbers of any type or bool
@@ -174,3 +243,14 @@ def valid_digits(
             raise TypeError(f'images are {x.dtype}: expected floating-point numbers from 0 to 1; '
                             'for whole numbers from 0 to 255: x.float()/255.')
     return data
+
+# %% ../nbs/api/validate.ipynb #ba51c007
+def float_pair(
+    x: torch.Tensor,    # one image or many, of shape (..., *ref.shape)
+    ref: torch.Tensor,  # what each of them is compared with, or multiplied by
+) -> list:              # both in floating point, in which nothing wraps around
+    "Raises `ValueError` unless the shape of `x` ends in that of `ref`."
+    if x.shape[-ref.ndim:] != ref.shape:
+        raise ValueError(f'the images have shape {tuple(x.shape)}, what they are compared with '
+                         f'{tuple(ref.shape)}: expected the first to end in the second.')
+    return [v if v.is_floating_point() else v.float() for v in (x, ref)]

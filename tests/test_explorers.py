@@ -22,7 +22,7 @@ from sgd_course.selection import lr_sweep
 LESSONS = {
     '02_slope': ('explore_slope', 'def f(x): return x**2\n'),
     '04_learning_rate': ('explore_descent', 'def f(x): return x**2\n'),
-    '05_seven_steps': ('explore_fit', 'time, speed, first_guess = make_roller_coaster()\n'),
+    '05_seven_steps': ('explore_fit', 'time, speed, initial = make_roller_coaster()\n'),
     '06_threes_and_sevens': ('explore_sweep', 'all_rates = sweep(torch.logspace(-3, 2, 41))\n'),
     '11_layers': ('explore_folds', 'nets = width_sweep(*make_bullseye(), [1, 2, 3, 10], [0, 40, 320])\n'),
     '10_ten_digits': ('explore_softmax', 'digits = mnist()\n'),
@@ -42,8 +42,8 @@ def call(lesson):
 
 def test_the_secant_has_the_slope_that_it_says():
     picture = SlopePicture(lambda x: x**2)
-    picture(nudge=.5, x=-1.5)
-    (x0, x1), (y0, y1) = picture.through.get_data()
+    picture(h=.5, x=-1.5)
+    (x0, x1), (y0, y1) = picture.secant.get_data()
     assert float((y1 - y0)/(x1 - x0)) == pytest.approx(-2.5)
 
 
@@ -96,7 +96,7 @@ def test_numbers_of_numpy_and_pytorch(kind):
 @pytest.mark.parametrize('bottom', [0., 3.])
 def test_descent_from_the_bottom_alone(bottom):
     e = explore_descent(lambda x: (x - bottom)**2, [.1, .5], starts=[bottom], bottom=bottom)
-    assert 'error' not in e._book.picture(1) and 'It begins at the bottom' in e._book.picture(0)['words']
+    assert 'error' not in e._book.picture(1) and 'It starts at the minimum' in e._book.picture(0)['words']
 
 
 # --- in the browser

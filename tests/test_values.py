@@ -127,12 +127,12 @@ def test_curvatures_are_eigenvalues():
 
 
 def test_regimes():
-    names = 'creeps', 'arrives in one step', 'bounces', 'bounces for ever', 'diverges'
+    names = 'converges slowly', 'converges in one step', 'oscillates', 'oscillates indefinitely', 'diverges'
     for lr, name in zip((.1, .5, .9, 1., 1.1), names):
         assert descent.regime(lr, 2.) == descent.classify_trajectory(descent.descend(lambda x: x**2, -1.5, lr, 60)) == name
         assert descent.classify_trajectory(descent.descend(lambda x: (x - 5)**2, -1.5, lr, 60), target=5.) == name
     assert [descent.regime(lr, [1., 2.]) for lr in (.5, .6, 1., 1.1)] == [names[k] for k in (0, 2, 3, 4)]
-    assert descent.regime(1., [1., 1.]) == 'arrives in one step'
+    assert descent.regime(1., [1., 1.]) == 'converges in one step'
     assert descent.classify_trajectory(f64([1, 2, math.nan])) == 'diverges'
 
 

@@ -11,7 +11,7 @@ __all__ = ['check_mean_error', 'check_fit_line', 'check_speed_at', 'check_condit
 import torch
 
 from ..check import Exercise, Prediction, uniform
-from ..curve import fit, mse, quadratic, make_roller_coaster, standardize
+from ..curve import fit, make_roller_coaster, mse, quadratic, standardize
 from ..descent import hessian_eigenvalues, step
 from .descent import whole
 from .gradients import without
@@ -32,24 +32,24 @@ check_mean_error = Exercise(
     cases=[(torch.tensor([1., 2., 3.]), torch.tensor([[1.], [2.], [3.]])),
            (torch.tensor([1., 2., 3., 4.]), torch.tensor([[2.], [4.], [1.], [4.]]))],
     why='It is in the unit of the measurements, metres per second here, and one wild measurement '
-        'counts less than if it is squared.',
+        'counts for less than if it were squared.',
     hints=['What is the shape of `preds - targets`? Look at it, with three numbers each.',
            '`targets[:, 0]` is the column as a row of numbers, of shape (n,).',
            'Subtract that from `preds`; then `.abs()`, then `.mean()`.'],
     mistakes={
         'You compare each prediction with every measurement: (n,) against (n, 1) gives (n, n).':
             lambda preds, targets: (preds - targets).abs().mean(),
-        'You square the differences. Here their size is asked for, `.abs()`.':
+        'You square the differences. Take their size instead, `.abs()`.':
             lambda preds, targets: ((preds - targets[:, 0])**2).mean(),
-        'Errors of different sign cancel. Take the size of each one before the mean.':
+        'Errors of different sign cancel. Take the size of each one before you take the mean.':
             lambda preds, targets: (preds - targets[:, 0]).mean(),
         'Errors of different sign cancel. `.abs()` comes before `.mean()`, not after it.':
             lambda preds, targets: (preds - targets[:, 0]).mean().abs(),
         'That is the sum. Twice as many measurements would double it: take the mean.':
             lambda preds, targets: (preds - targets[:, 0]).abs().sum(),
-        'You give one error for each measurement. Take the mean.':
+        'You return one error for each measurement. Take the mean.':
             lambda preds, targets: (preds - targets[:, 0]).abs(),
-        'You square, and take the root in the end: that is the RMS error. Take `.abs()`.':
+        'You square, and take the root at the end: that is the RMS error. Take `.abs()`.':
             lambda preds, targets: mse(preds, targets[:, 0]).sqrt(),
         'That is the median. Take the mean.':
             lambda preds, targets: (preds - targets[:, 0]).abs().median()})
@@ -106,28 +106,28 @@ check_fit_line = Exercise(
     cases=[(torch.tensor([-1., 0., 1.]), torch.tensor([1., 3., 5.]), .1, 1),
            (torch.tensor([-1., 0., 1.]), torch.tensor([1., 3., 5.]), .1, 5),
            (torch.tensor([-1., 0., 1.]), torch.tensor([1., 3., 5.]), 1.2, 3)],  # diverges
-    why='Here is all of training: the same loop trains networks, with another line for the '
-        'predictions.',
+    why='This is all there is to training: the same loop trains networks, with another line for '
+        'the predictions.',
     hints=['Which of the seven steps come before the loop, and which are inside it?',
            'Before it: `params = torch.zeros(2).requires_grad_()`. In it: predict, loss, gradient, '
            'step.',
            '`mse(preds, y).backward()` is loss and gradient, `step(params, lr)` the step. It '
            'clears the gradient, too.',
-           'Predict with `params[0]*t + params[1]`, each time anew. Give `params` after the loop.'],
+           'Predict with `params[0]*t + params[1]`, each time anew. Return them after the loop.'],
     mistakes={
         'The gradient is not cleared: each step uses the sum of all that came before.': _piling_up,
         'You compute the gradient once. It changes with each step: predict, loss and `backward()` '
-        'belong into the loop.': _one_gradient,
-        'You walk uphill: subtract the gradient.': lambda t, y, lr, steps:
+        'belong inside the loop.': _one_gradient,
+        'You go uphill: subtract the gradient.': lambda t, y, lr, steps:
             fit_line(t, y, -lr, steps),
-        'You predict once, before the loop. The parameters have moved since: predict in the loop, '
-        'anew in each step.': _old_preds,
-        'That is one step, whatever `steps` is. Does `return` stand inside the loop?':
+        'You predict once, before the loop. The parameters have moved since: predict inside the '
+        'loop, anew in each step.': _old_preds,
+        'That is one step, whatever `steps` is. Is `return` inside the loop?':
             lambda t, y, lr, steps: fit_line(t, y, lr, 1),
-        'The order is the other one: first the slope of the line, then its height at `t = 0`.':
+        'The order is wrong: first comes the slope of the line, then its height at `t = 0`.':
             lambda t, y, lr, steps: fit_line(t, y, lr, steps).flip(0),
         'You add up the squares. Take their mean, or each step is as many times too long as there '
-        'are dots.':
+        'are points.':
             lambda t, y, lr, steps: fit_line(t, y, lr*len(t), steps),
         'That is `fit`. Here, take the steps yourself.': _with_fit,
         'You take one step too many: `range(steps)` gives `steps` of them.':
@@ -157,7 +157,7 @@ check_speed_at = Exercise(
            'Scale the new times with those of `times`, by `standardize(new, like=...)`. Then '
            'predict with `quadratic`.'],
     mistakes={
-        'You scale the new times by themselves. Then they mean something else: use those of '
+        'You scale the new times by their own mean and standard deviation. Use those of '
         '`times`.': lambda new, times, params: quadratic(standardize(new), params),
         'You did not scale the new times. The parameters are for standardised time.':
             lambda new, times, params: quadratic(new, params),
@@ -165,7 +165,7 @@ check_speed_at = Exercise(
             lambda new, times, params: quadratic(new/times.std(correction=0), params),
         'You subtract the mean, but do not divide by the standard deviation.':
             lambda new, times, params: quadratic(new - times.mean(), params),
-        'The other way round: scale `new` like `times`.':
+        'It is the other way round: scale `new` like `times`.':
             lambda new, times, params: quadratic(standardize(times, like=new), params),
         '`std()` divides by n - 1 and `standardize` by n. Scale exactly as the model was: '
         '`standardize(new, like=times)`.': lambda new, times, params:
@@ -187,10 +187,12 @@ def _by_singular_values(t, y):
     return torch.linalg.cond(torch.stack([t**2, t, torch.ones_like(t)], 1))**2
 
 def _curvatures(t, y):
-    return hessian_eigenvalues(lambda params: mse(quadratic(t, params), y), torch.zeros(3).double())
+    def loss(params): return mse(quadratic(t, params), y)
+    return hessian_eigenvalues(loss, torch.zeros(3).double())
 
 def _of_a_line(t, y):
-    cs = hessian_eigenvalues(lambda params: mse(params[0]*t + params[1], y), torch.zeros(2).double())
+    def loss(params): return mse(params[0]*t + params[1], y)
+    cs = hessian_eigenvalues(loss, torch.zeros(2).double())
     return cs.max()/cs.min()
 
 def _of_the_loss(t, y):
@@ -207,21 +209,22 @@ check_condition_number = Exercise(
     condition_number, '05', oracle=_by_singular_values, random=_any_time, tol=(2e-3, 1e-6),
     cases=[(torch.arange(5).double() - 2, torch.arange(5).double()),
            (torch.arange(20).double()/10, torch.arange(20).double())],
-    why='It depends on the inputs alone: `y` moves the bottom of the bowl, but does not bend it.',
+    why='It depends on the inputs alone: `y` moves the minimum of the bowl, but does not bend it.',
     hints=['Write the loss as a function of the three parameters, and of nothing else.',
            'Inside: `def loss(params): return mse(quadratic(t, params), y)`.',
-           '`hessian_eigenvalues(loss, torch.zeros(3).double())` gives three curvatures. Which by which?'],
+           '`hessian_eigenvalues(loss, torch.zeros(3).double())` returns three curvatures. Divide '
+           'the largest by the smallest.'],
     mistakes={
-        'The ratio is upside down: the largest by the smallest.':
+        'The ratio is upside down: divide the largest by the smallest.':
             lambda t, y: 1/condition_number(t, y),
         'That is the largest curvature. Divide it by the smallest.':
             lambda t, y: _curvatures(t, y).max(),
-        'That is the largest by the middle one. Divide by the smallest.':
+        'That is the largest divided by the middle one. Divide by the smallest.':
             lambda t, y: _curvatures(t, y)[2]/_curvatures(t, y)[1],
-        'Those are all three curvatures. Give the largest by the smallest.': _curvatures,
+        'Those are all three curvatures. Return the largest divided by the smallest.': _curvatures,
         'That is for a straight line. A parabola has three parameters: use `quadratic`.':
             _of_a_line,
-        'You bend the loss by its predictions. It is the parameters that learn: '
+        'You take the curvature for the predictions. It is the parameters that learn: '
         '`def loss(params)`.': _of_the_loss})
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #4f18e291
@@ -243,12 +246,12 @@ check_in_seconds = Exercise(
            (torch.tensor([0., 6., 1.]), 2., 3.)],
     random=lambda g: (torch.tensor([uniform(g, 1, 30) for _ in range(3)]), uniform(g, 2, 12),
                       uniform(g, 2, 7)),
-    why='The two are one and the same curve. Only the walk to it was another one.',
+    why='The two are one and the same curve. Only the way to it was different.',
     hints=['Write `(t - mean)/std` in place of the time in `a*time**2 + b*time + c`. What stands '
-           'before `t**2`, what before `t`?',
+           'before `t**2`, and what before `t`?',
            '(t - mean)**2 is t**2 - 2*mean*t + mean**2. So `t` is in two of the terms.',
            'With `a/std**2` for a and `b/std` for b: before `t` is `b - 2*a*mean`, and what is '
-           'left is `a*mean**2 - b*mean + c`. Give them as one tensor, with `torch.stack`.'],
+           'left is `a*mean**2 - b*mean + c`. Return them as one tensor, with `torch.stack`.'],
     mistakes={
         'You divide by `std`, but forget that `mean` was subtracted.': lambda params, mean, std:
             params/torch.tensor([std**2, std, 1]),
@@ -256,7 +259,7 @@ check_in_seconds = Exercise(
             in_seconds(params, mean, std) + torch.tensor([0, params[0]*mean/std**2, 0]),
         'The square of the time has the square of `std` below it.': lambda params, mean, std:
             in_seconds(params*torch.tensor([std, 1, 1]), mean, std),
-        'You added `mean`. The sign is the other one: the time was (t - mean)/std.':
+        'The sign of `mean` is wrong: the time was (t - mean)/std.':
             lambda params, mean, std: in_seconds(params, -mean, std),
         'You multiply by `std`. The time was divided by it, and so are the parameters.':
             lambda params, mean, std: in_seconds(params, mean, 1/std),
@@ -268,38 +271,40 @@ check_in_seconds = Exercise(
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #639c5d36
 predict_throw = Prediction(
-    'throw', 'What would a rate of 0.1 do to the three parameters here?', 'throw them far away',
-    {'hardly move them': 'A step is the rate times the slope, and one slope is more than 10,000.',
+    'throw', 'What would a learning rate of 0.1 do to the three parameters here?',
+    'move them far away',
+    {'hardly move them': 'It is multiplied by the slopes, and one of them is more than 10,000.',
      'bring them nearer': 'It depends on the curvature, which is not that of `x**2`.',
-     'throw them far away': 'This loss is far steeper than `x**2`, and the step more than 5,000 '
-                            'long.'})
+     'move them far away': 'This loss is far steeper than `x**2`, and the step is more than 5,000 '
+                           'long.'})
 
 predict_patience = Prediction(
     'patience', 'After ten steps the loss is 677, the best is 7.3. Where is it after 20,000?',
     'near 600',
-    {'near 7.3': 'That would be so if all directions were alike.',
-     'near 300': 'The steep directions are done after a few steps. More of them do not help.',
-     'near 600': 'Only the gentle directions are left, where a step of this rate hardly moves.'})
+    {'near 7.3': 'That would be so if all directions had the same curvature.',
+     'near 300': 'The steep directions converge within a few steps. More steps do not help there.',
+     'near 600': 'Only the flat directions are left, along which these steps hardly move.'})
 
 # %% ../../nbs/solutions/05_seven_steps.ipynb #e88edbaa
 def _steps_needed():
-    t, y, guess = make_roller_coaster()
+    t, y, start = make_roller_coaster()
     s, y = standardize(t).double(), y.double()
     A = torch.stack([s**2, s, torch.ones(len(s))], 1)
     best = mse(A @ torch.linalg.lstsq(A, y[:, None]).solution[:, 0], y)
-    return int((fit(quadratic, s, y, guess.double(), .2, 100).losses < 1.01*best).float().argmax())
+    return int((fit(quadratic, s, y, start.double(), .2, 100).losses < 1.01*best).float().argmax())
 
 predict_quick = Prediction(
-    'quick', 'On standardised time, at a rate of 0.2: how many steps to within 1 % of the best?',
+    'quick', 'On standardised time, with a learning rate of 0.2: how many steps to within 1 % of '
+    'the best?',
     _steps_needed, tolerance=10, low=0,
-    why='The gentlest direction keeps about seven eighths of its way in each step. The condition '
-        'number is down from 218,450 to below 8.')
+    why='In the flattest direction each step leaves about seven eighths of the distance. The '
+        'condition number is down from 218,450 to below 8.')
 
 predict_part = Prediction(
-    'part', 'At which part of the largest rate does the fit on standardised time need the fewest '
-    'steps to within 1 % of the best loss?', 'at 0.8',
-    {'at 0.1': 'It creeps in every direction.',
-     'at 0.5': 'The steepest direction arrives in one step there, but the gentlest one creeps.',
-     'at 0.8': 'It needs 15. At 2/(smallest + largest) of lesson 04, a part of .885, it is 19: '
-               'that one wins only in the long run.',
-     'at 0.99': 'In the gentlest direction it is fast, but in the steepest it bounces on and on.'})
+    'part', 'At which fraction of the largest learning rate does the fit on standardised time need '
+    'the fewest steps to within 1 % of the best loss?', 'at 0.8',
+    {'at 0.1': 'It converges slowly in every direction.',
+     'at 0.5': 'The steepest direction converges in one step there, but the flattest one slowly.',
+     'at 0.8': 'It needs 15. At 2/(smallest + largest) of lesson 04, a fraction of .885, it is '
+               '19: that one wins only in the long run.',
+     'at 0.99': 'The flattest direction is fast, but the steepest one oscillates on and on.'})

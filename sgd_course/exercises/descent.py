@@ -12,7 +12,7 @@ __all__ = ['check_x_after', 'check_step_all', 'check_best_lr', 'check_largest_lr
 import torch
 
 from ..check import Exercise, Prediction, uniform
-from ..descent import hessian_eigenvalues, descend, step
+from ..descent import descend, hessian_eigenvalues, step
 from .gradients import without
 from .slope import parabola, square
 from ..gradients import gradient
@@ -51,23 +51,23 @@ check_x_after = Exercise(
     x_after, '04', oracle=lambda *args: descend(square, *args)[-1].item(),
     cases=[(-1.5, .1, 1), (-1.5, .8, 3), (2., 1.1, 4), (2., .3, 0)],
     random=lambda g: (uniform(g, .5, 3), uniform(g, .05, 1.15), whole(2, 6, g)),
-    why='A formula for every walk on this curve: that is how one can say in advance which rates '
-        'creep, bounce or diverge.',
-    hints=['One step takes `lr` times the slope `2*x` away from `x`. Which part of `x` is left?',
+    why='It is a formula for every trajectory on this curve: that is how one can say in advance '
+        'which learning rates converge slowly, oscillate or diverge.',
+    hints=['One step takes `lr` times the slope `2*x` away from `x`. What fraction of `x` is left?',
            'Each step multiplies `x` by `1 - 2*lr`. What do three such steps multiply it by?',
            'The factor, to the power of `steps`, times `start`. In Python a power is `**`.'],
     mistakes={
         'You forgot the 2: the slope of `x**2` is `2*x`, so a step takes away `2*lr*x`.':
             lambda start, lr, steps: (1 - lr)**steps*start,
-        'You take the first step again and again. Each step has its own slope, at its own place.':
+        'You take the first step again and again. Each step has its own slope, at its own point.':
             lambda start, lr, steps: start - steps*lr*2*start,
-        'You multiply the factor by `steps`. To multiply by it so many times is a power, `**`.':
+        'You multiply the factor by `steps`. To multiply by it so many times, take a power, `**`.':
             lambda start, lr, steps: (1 - 2*lr)*steps*start,
         'Python takes the power first: write `(1 - 2*lr)**steps`, with the parentheses.':
             lambda start, lr, steps: (1 - 2*lr**steps)*start,
-        'That is how far from the bottom it is. The place has a sign: it may be on either side.':
+        'That is the distance from the minimum. The point has a sign: it may be on either side.':
             lambda start, lr, steps: abs((1 - 2*lr)**steps*start),
-        'That is the loss there. Give the place, `x`.':
+        'That is the loss there. Return the point, `x`.':
             lambda start, lr, steps: ((1 - 2*lr)**steps*start)**2,
         'In Python a power is `**`. `^` is something else.':
             lambda start, lr, steps: start*(1 - 2*lr)^steps,
@@ -160,7 +160,7 @@ check_step_all = Exercise(
         'You did not clear the gradients. `backward()` would add the next ones to them.':
             _without_clearing,
         'You added the gradient, so the loss rises. Subtract it.': _added,
-        'The parameters are where they were. `p = p - ...` makes a new tensor and calls that `p`; '
+        'The parameters are where they were. `p = p - ...` makes a new tensor and calls it `p`; '
         '`p -= ...` changes the one there is.': _new_tensors,
         'The parameters are where they were, without a gradient. Did you call `backward()`? And '
         '`p = p - ...` moves nothing, it makes a new tensor.': _never_moved,
@@ -168,7 +168,7 @@ check_step_all = Exercise(
         'You move one parameter after another, each with a new gradient. Call `backward()` once, '
         'and move them all.': _one_by_one,
         'That is `step` of the lesson. Here, do it yourself.': _with_step,
-        'Hand the parameters over one by one, with a star: `f(*params)`.': _without_star,
+        'Pass the parameters one by one, with a star: `f(*params)`.': _without_star,
         'Afterwards the parameters no longer require a gradient, so no second step is possible. '
         'Leave that as it is, and step inside `with torch.no_grad():`.': _frozen})
 
@@ -193,22 +193,24 @@ check_best_lr = Exercise(
            (bowl(2, 9, 1), point(1., 0., 1.))],
     random=lambda g: (bowl(*(uniform(g, lo, hi) for lo, hi in ((1, 3), (4, 6), (7, 20)))),
                       point(1., 1., 1.)),
-    why='At this rate the steepest direction bounces exactly as fast as the gentlest creeps.',
-    hints=['Which curvature limits the rate, which slows the walk? All are in `hessian_eigenvalues(f, w)`.',
+    why='At this learning rate the steepest direction, which oscillates, and the flattest, which '
+        'does not, converge equally fast.',
+    hints=['Which curvature limits the learning rate, and which one makes it slow? Both are in '
+           '`hessian_eigenvalues(f, w)`.',
            'Of a row of numbers `cs` take the smallest, `cs.min()`, and the largest, `cs.max()`.',
            'Two, divided by their sum.'],
     mistakes={
-        'That is the limit: there the steepest direction bounces for ever.':
+        'That is the limit: there the steepest direction oscillates indefinitely.':
             lambda f, w: 2/hessian_eigenvalues(f, w).max(),
-        'That serves the steepest direction alone. The gentlest one is slower than it need be.':
+        'That suits the steepest direction alone. The flattest one is slower than it need be.':
             lambda f, w: 1/hessian_eigenvalues(f, w).max(),
-        'That serves the gentlest direction alone. In the steepest the walk may diverge.':
+        'That suits the flattest direction alone. In the steepest the steps may diverge.':
             lambda f, w: 1/hessian_eigenvalues(f, w).min(),
         'You add up all curvatures. Only the smallest and the largest count.':
             lambda f, w: 2/hessian_eigenvalues(f, w).sum(),
         'You take the mean of all curvatures. Only the smallest and the largest count.':
             lambda f, w: 1/hessian_eigenvalues(f, w).mean(),
-        'That is the condition number. It says how slow the best rate is.':
+        'That is the condition number. It says how slow even the best learning rate is.':
             lambda f, w: hessian_eigenvalues(f, w).max()/hessian_eigenvalues(f, w).min(),
         'Python divides before it adds. Put the sum in parentheses: `2/(... + ...)`.':
             lambda f, w: 2/hessian_eigenvalues(f, w).min() + hessian_eigenvalues(f, w).max(),
@@ -271,26 +273,29 @@ check_largest_lr = Exercise(
            (quartic, point(-.5)[0], [.5, 1.5, 1.9, 2.1, 3.]),
            (two_valleys, point(.1)[0], [.1, .2, .3, 1., 12.])],
     random=_any_try,
-    why='It needs no curvature, only walks. On `x**4` you see that the limit may depend on where '
-        'the walk begins.',
-    hints=['How do you see from the end of a walk that its rate was too large?',
-           '`descend` takes the whole list of rates. `[-1]` of what it gives has one end for each.',
+    why='It needs no curvature, only trials. On `x**4` you see that the limit may depend on the '
+        'start.',
+    hints=['How do you see from the last point that the learning rate was too high?',
+           '`descend` takes the whole list. `[-1]` of what it returns has one end for each.',
            'Go through `zip(rates, ends)` and keep the rates for which `f(end) < f(start)`.'],
     mistakes={
-        'That rate gets lowest. The largest that still gets lower is asked for.': _fastest,
-        'A walk that diverges need not be infinite after 20 steps. Compare the loss with the one '
-        'at the start.': _not_yet_infinite,
+        'With that one the loss is lowest. Return the largest with which it is still lower.':
+            _fastest,
+        'Steps that diverge need not be at infinity after 20 of them. Compare the loss with '
+        'the one at the start.': _not_yet_infinite,
         'After one step you cannot tell: one weight may still hide what the other does. Take 20.':
             _largest_after(1),
-        'That is the first rate that does not get lower. Give the one before.': _first_too_large,
-        'That is no rate of the list. The curvature at the start foretells a walk on a bowl, not '
-        'on every curve: try the `rates`.': lambda f, start, rates: 2/hessian_eigenvalues(f, start).max(),
-        'That walk ends at `nan`, and any comparison with `nan` is false. Ask for `f(end) < '
+        'That is the first one with which the loss is not lower. Return the one before it.':
+            _first_too_large,
+        'That is none of the list. From the curvature at the start you can predict what happens '
+        'on a bowl, not on every curve: try the `rates`.':
+            lambda f, start, rates: 2/hessian_eigenvalues(f, start).max(),
+        'Those steps end at `nan`, and any comparison with `nan` is false. Ask for `f(end) < '
         'f(start)`, which you want, and not for its opposite.': _lets_nan_pass,
-        'With that rate the loss ends where it began. It is to end at a smaller one.': _no_larger,
-        'You stop at the first rate that fails. A larger one may get lower still, in another '
+        'With that one the loss ends where it began. It must end at a smaller one.': _no_larger,
+        'You stop at the first one that fails. A larger one may lead to a lower loss, in another '
         'valley: try all.': _until_one_fails,
-        'That is a place in the list. Give the rate that stands there.':
+        'That is a position in the list. Return the learning rate at that position.':
             lambda f, start, rates: rates.index(largest_lr(f, start, rates))})
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #72b7b27c
@@ -331,46 +336,46 @@ check_backtracking_step = Exercise(
            (bowl(1, 10), point(-1.5, .3), .9), (square, point(-1.5)[0], 1.),
            (two_minima, torch.tensor(-1.5), 1e20)],
     random=lambda g: (parabola(uniform(g, .5, 1.5) + .001, 1, 2), number(2, 5, g),
-                      uniform(g, .5, 9)),  # .001: no step gets to a place exactly as high
-    why='It is called backtracking. No rate is too large for it, at the price of more looks at '
-        'the loss.',
+                      uniform(g, .5, 9)),  # .001: no step ends exactly as high
+    why='No learning rate is too high for it, at the price of more evaluations of the loss.',
     hints=['How can you find out what a step would do, without taking it?',
-           'Look at `f(x - lr*grad)`. While it is not at most `f(x)`, try half the rate.',
+           'Look at `f(x - lr*grad)`. While it is not at most `f(x)`, halve `lr`.',
            'Compute `grad = gradient(f, x)` once. A `while` loop changes nothing but `lr`.'],
     mistakes={
-        'You step without looking: the loss may be larger there.':
+        'You step without checking: the loss may be larger there.':
             lambda f, x, lr: x - lr*gradient(f, x),
-        'You halve once. Half may still be too much: look again, with `while` and not with `if`.':
+        'You halve once. Half may still be too much: check again, with `while` and not with `if`.':
             _halve_once,
-        'You halve once more than needed: stop at the first rate that does no harm.':
+        'You halve once more than needed: stop at the first `lr` that does no harm.':
             _once_too_often,
-        'You move while you look. Leave `x` where it is until the rate is found.':
+        'You move while you search. Leave `x` where it is until the right `lr` is found.':
             _moves_while_it_looks,
-        'That is the rate. Give the new `x`.': _rate_alone,
+        'That is the learning rate. Return the new `x`.': _rate_alone,
         'The loss after a huge step may be `nan`, and `nan > f(x)` is false. Halve while `not '
         'f(x - lr*grad) <= f(x)`.': _takes_nan,
-        'That is the loss there. Give the new `x`.':
+        'That is the loss there. Return the new `x`.':
             lambda f, x, lr: f(backtracking_step(f, x, lr))})
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #d5095a26
 predict_nearest = Prediction(
-    'nearest', 'Ten steps from -1.5: which learning rate gets nearest to the bottom?', '0.55',
-    {'0.05': 'It creeps: each step takes away only a tenth of what is left.',
-     '0.3': 'It gets there without a jump, but each step leaves four tenths of the way.',
-     '0.55': 'Each step jumps over the bottom, and lands ten times nearer on the other side.',
-     '0.8': 'It jumps so far over the bottom that six tenths of the way are left, each time.',
-     '1.05': 'It jumps over the bottom and lands higher than it came from.'})
+    'nearest', 'Ten steps from -1.5: which learning rate gets nearest to the minimum?', '0.55',
+    {'0.05': 'It converges slowly: each step takes away only a tenth of what is left.',
+     '0.3': 'It gets there without overshooting, but each step leaves four tenths of the way.',
+     '0.55': 'Each step overshoots the minimum, and lands ten times nearer on the other side.',
+     '0.8': 'It overshoots the minimum so far that six tenths of the way are left, each time.',
+     '1.05': 'It overshoots the minimum and lands higher than it came from.'})
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #f84697b8
 predict_mirror = Prediction(
-    'mirror', 'A rate of 0.1 comes within a thousandth of the bottom in 33 steps. And 0.9?',
+    'mirror',
+    'A learning rate of 0.1 comes within a thousandth of the minimum in 33 steps. And 0.9?',
     'in 33 as well',
     {'in 4': 'The steps are nine times as long, but nearly half of each leads up the other side.',
-     'in 33 as well': 'Its factor is -0.8, that of 0.1 is 0.8: only the side is another one.',
-     'never': 'Only from a rate of 1 on does it not get nearer.'})
+     'in 33 as well': 'Its factor is -0.8, that of 0.1 is 0.8: only the side is a different one.',
+     'never': 'Only from a learning rate of 1 upwards does it not get nearer.'})
 
 predict_limit = Prediction(
-    'limit', 'Which of the two curvatures limits the rate?', 'the larger',
+    'limit', 'Which of the two curvatures limits the learning rate?', 'the larger',
     {'the larger': 'In its direction the slope grows fastest, so there a step gets too long first.',
-     'the smaller': 'In its direction the walk is slow; a larger rate would do it good.',
-     'their mean': 'Then the walk would diverge in the steeper direction already.'})
+     'the smaller': 'In its direction convergence is slow; a higher learning rate would help.',
+     'their mean': 'At that limit the steps would already diverge in the steeper direction.'})

@@ -75,22 +75,22 @@ check_exact_slope = Exercise(
     exact_slope, '03', oracle=_measured, use=lambda answer, f, x: without(gradient, answer, f, x),
     cases=[(square, 3.), (sine(2., 1.), 0.), (absolute, -1e-7)],
     random=lambda g: (sine(uniform(g, 1, 3), uniform(g, -2, 2)), uniform(g, -3, 3)),
-    why='You never wrote down a derivative, and yet it is exact up to rounding.',
+    why='You never wrote down a derivative, and yet it is exact up to rounding error.',
     hints=['What must PyTorch know about `x` before `f` is computed?',
            '`x` is a plain number. Make a tensor of it, and mark it: `requires_grad_()`.',
-           'Compute `f(x)`, walk back with `.backward()`, and the slope is in `x.grad`.'],
+           'Compute `f(x)`, call `.backward()` on it, and the slope is in `x.grad`.'],
     mistakes={
         '`x` is a plain number. Make a tensor of it first: `torch.tensor(x)`.':
             lambda f, x: x.requires_grad_(),
         'Nothing was recorded for `x`: before `f(x)`, mark it with `requires_grad_()`.':
             lambda f, x: f(torch.tensor(x)).backward(),
-        'It gave `None`. Is `backward()` missing, or `return`? The slope is in `x.grad`, not in '
-        '`y.grad`.': lambda f, x: torch.tensor(x).requires_grad_().grad,
+        'It returned `None`. Is `backward()` missing, or `return`? The slope is in `x.grad`, not '
+        'in `y.grad`.': lambda f, x: torch.tensor(x).requires_grad_().grad,
         'That is the value. The slope is in `x.grad`, after `backward()`.':
             lambda f, x: f(torch.tensor(x)),
-        'That is the slope of `x**2`. Other functions have others: let PyTorch find it.':
+        'That is the slope of `x**2`. Other functions have other slopes: let PyTorch find it.':
             lambda f, x: 2*x,
-        'That is twice the slope: you walked back twice, and gradients add up.':
+        'That is twice the slope: you called `backward()` twice, and gradients accumulate.':
             lambda f, x: 2*exact_slope(f, x),
         'That is `gradient` of the lesson. Here, do it yourself, with `backward()`.':
             lambda f, x: gradient(f, torch.tensor(x))})
@@ -109,8 +109,8 @@ check_slopes_by_hand = Exercise(
     slopes_by_hand, '03', oracle=_by_backprop,
     cases=[(1., 0., 3., 2.), (.5, 1., 2., 5.), (2., -1., -3., 4.)],
     random=lambda g: tuple(numbers(g, 4, -4, 4)),
-    why='This is what `backward()` does: in each operation its own slope, times what came back.',
-    hints=['The outer part squares something. What is its slope, by the chain rule of the lesson?',
+    why='This is what `backward()` does: for each operation its own slope, times what came back.',
+    hints=['The outer part squares something. What is the slope of a square?',
            'The inner part is `w*x + b - y`. By how much does it change if `w` goes up by 1? If '
            '`b` does?',
            'The outer slope is `2*(w*x + b - y)`. Multiply it by the inner ones, `x` and 1.'],
@@ -125,12 +125,12 @@ check_slopes_by_hand = Exercise(
             lambda w, b, x, y: (2*(w*x + b - y)*x, 2*(w*x + b - y)*x),
         'Those are the inner slopes. The outer part, the square, has a slope too: multiply.':
             lambda w, b, x, y: (x, 1),
-        'You took the slope for `b` first. The order is `w`, `b`.':
+        'You returned the slope for `b` first. The order is `w`, `b`.':
             lambda w, b, x, y: slopes_by_hand(w, b, x, y)[::-1],
         'For `w` you multiply by `w`. The inner slope is `x`: nudge `w` by 1, and `w*x` changes '
         'by `x`.':
             lambda w, b, x, y: (2*(w*x + b - y)*w, 2*(w*x + b - y)),
-        'Parentheses are missing: the whole of `(w*x + b - y)` is multiplied.':
+        'Parentheses are missing: the whole of `(w*x + b - y)` must be multiplied.':
             lambda w, b, x, y: (2*w*x + b - y*x, 2*w*x + b - y)})
 
 # %% ../../nbs/solutions/03_gradients.ipynb #eca8a8bd
@@ -151,7 +151,7 @@ check_predicted_change = Exercise(
     predicted_change, '03', oracle=_along_the_line, random=_bowl_and_nudge,
     cases=[(product, torch.tensor([2., 3.]), torch.tensor([.1, -.2])),
            (sum_of_squares, torch.tensor([3., 4., 10.]), torch.tensor([0., .1, -.2]))],
-    why='Nudge each weight against its slope, and no part of this sum is above 0. That is why a '
+    why='Nudge each weight against its slope, and no term of this sum is above 0. That is why a '
         'small step against the gradient lowers the loss.',
     hints=['If only one weight moves: the slope is rise over run, and you know the run. What is '
            'the rise?',
@@ -164,13 +164,13 @@ check_predicted_change = Exercise(
             lambda f, x, nudge: gradient(f, x)*nudge,
         'You add up too early: each slope belongs to the nudge of its own weight.':
             lambda f, x, nudge: gradient(f, x).sum()*nudge.sum(),
-        'You took the slopes where it ends. Take those at `x`, where it starts.':
+        'You took the slopes at the end of the nudge. Take those at `x`, where it starts.':
             lambda f, x, nudge: (gradient(f, x + nudge)*nudge).sum(),
-        'The sign is wrong: along the slope it goes up. Here nothing is subtracted.':
+        'The sign is wrong: along the slope `f` goes up. Here nothing is subtracted.':
             lambda f, x, nudge: -(gradient(f, x)*nudge).sum(),
-        'You took the signs away. A slope and a nudge of different sign lower the value.':
+        'You dropped the signs. A slope and a nudge of different sign lower the value.':
             lambda f, x, nudge: (gradient(f, x)*nudge).abs().sum(),
-        'That is the new value. Give the change alone, without `f(x)`.':
+        'That is the new value. Return the change alone, without `f(x)`.':
             lambda f, x, nudge: f(x) + (gradient(f, x)*nudge).sum(),
         'You take the mean. The changes add up: take the sum.':
             lambda f, x, nudge: (gradient(f, x)*nudge).mean()})
@@ -238,8 +238,9 @@ check_whole_step = Exercise(
     whole_step, '03', oracle=_measured_step, use=_three_times, random=_any_start,
     cases=[(sum_of_squares, _start(3., 4., 10.), .1), (product, _start(2., 1.), .01)],
     why='Predict, loss, gradient, step: four of the seven, and the other lessons build on them.',
-    hints=['Which four things happen, in which order? (Lesson 01 has a picture of the loop.)',
-           'Compute the loss and walk back from it. Then the step: PyTorch must not record that.',
+    hints=['Which four things happen, in which order? (Lesson 01 has a figure of the loop.)',
+           'Compute the loss and call `backward()` on it. Then the step, which PyTorch must not '
+           'record.',
            'In `with torch.no_grad():` change `w` itself with `-=`, and clear `w.grad` afterwards.',
            'After `loss = f(w)` and `loss.backward()`: `with torch.no_grad(): w -= lr*w.grad`, '
            'then `w.grad = None`, and `return loss`.'],
@@ -248,9 +249,11 @@ check_whole_step = Exercise(
             _without_no_grad,
         'The first step is right, the next ones are not: you did not clear the gradient.':
             _no_clearing,
-        'You walk uphill: subtract.': _uphill,
-        'That is the loss after the step. Give the one you walked back from.': _loss_afterwards,
-        'That is `w`, which the caller has. Give the loss that you walked back from.': _returns_w,
+        'You go uphill: subtract.': _uphill,
+        'That is the loss after the step. Return the one on which you called `backward()`.':
+            _loss_afterwards,
+        'That is `w`, which the caller has. Return the loss on which you called `backward()`.':
+            _returns_w,
         'Only the step belongs inside `torch.no_grad()`. What comes before it must be recorded.':
             _nothing_recorded,
         'There is no gradient to clear. Does `backward()` come later, or has `w = w - ...` made a '
@@ -261,14 +264,14 @@ check_whole_step = Exercise(
 # %% ../../nbs/solutions/03_gradients.ipynb #0d94e4c6
 predict_backward = Prediction(
     'backward', 'What will x.grad be?', '6',
-    {'3': 'That is x, the place.', '6': 'The slope of x**2 is 2x, and x is 3.',
+    {'3': 'That is x, the point.', '6': 'The slope of x**2 is 2x, and x is 3.',
      '9': 'That is y, the value.'})
 
 predict_twice = Prediction(
     'twice', 'What is x.grad after a second backward of the same function?', '12',
     {'0': 'Nothing clears it but you.', '6': 'That would be so if the new one replaced the old.',
      '12': 'The new 6 is added to the old 6.',
-     'an error': 'That comes if you walk back from the same y once more. Here it is a new one.'})
+     'an error': 'That comes if you call backward on the same y once more. Here it is a new one.'})
 
 # %% ../../nbs/solutions/03_gradients.ipynb #6d7b4426
 predict_evaluations = Prediction(
@@ -277,7 +280,7 @@ predict_evaluations = Prediction(
     why='Twice for each parameter, while all the others are held still.')
 
 predict_distance = Prediction(
-    'distance', 'The curves are x**2, |x|, and the sigmoid, which has the form of an S. For which '
+    'distance', 'The curves are x**2, |x|, and the sigmoid, which looks like an S. For which '
     'does a steeper slope mean that 0 is further away?', 'x**2 only',
     {'x**2 only': 'The slope is 2x: twice as far, twice as steep.',
      'x**2 and |x|': '|x| has the slope 1 or -1 everywhere but at 0.',

@@ -28,37 +28,37 @@ check_ink_of_each = Exercise(
     cases=[(torch.tensor([[[0., 1, 0], [1, 1, 0]], [[0, 0, .5], [0, 1, 0]]]),)],
     random=lambda g: (images(g, size(g)),),
     why='3s have more ink than 7s, and this one number sorts about two thirds of them right.',
-    hints=['`x.mean(0)` averages over the pictures. Over what do you want to average here?',
-           'Lay each picture out as a vector: `x.flatten(1)` has a row for each picture.',
+    hints=['`x.mean(0)` averages over the images. Over what do you want to average here?',
+           'Lay each image out as a vector: `x.flatten(1)` has a row for each image.',
            'Then the mean along each row: `.mean(1)`.'],
     mistakes={
-        'That is the average picture: the mean over the pictures. Take it over their pixels.':
+        'That is the average image: the mean over the images. Take it over their pixels.':
             lambda x: x.mean(0),
-        'That is one number for all pictures together. Keep them apart: one number for each.':
+        'That is one number for all images together. Keep them apart: one number for each.':
             lambda x: x.mean(),
-        'That is the mean of each column of each picture. There are the columns, too.':
+        'That is the mean of each column of each image. Average over the columns, too.':
             lambda x: x.mean(1),
-        'That is the mean of each row of each picture. There are the rows, too.':
+        'That is the mean of each row of each image. Average over the rows, too.':
             lambda x: x.mean(2),
         'That is the sum. The mean is the sum divided by the number of pixels.':
             lambda x: x.flatten(1).sum(1),
-        'You count pixels that have any ink. A grey pixel has less ink than a black one.':
+        'You count the pixels that have any ink. A grey pixel has less ink than a black one.':
             lambda x: (x > 0).float().flatten(1).mean(1),
         'You divide by 784, the pixels of a digit. These images are smaller: count their pixels.':
             lambda x: x.flatten(1).sum(1)/784,
-        'You divide by the number of pictures. Divide by the number of pixels in one of them.':
+        'You divide by the number of images. Divide by the number of pixels in one of them.':
             lambda x: x.sum((1, 2))/len(x)})
 
 # %% ../../nbs/solutions/01_pixels.ipynb #5e215bdf
 def top_pixel(x, w):
-    place = (x*w).argmax().item()
+    index = (x*w).argmax().item()
     columns = w.shape[1]
-    return place//columns, place % columns
+    return index//columns, index % columns
 
 # %% ../../nbs/solutions/01_pixels.ipynb #643e0709
 def _largest(v, columns=None):
-    place, columns = v.argmax().item(), columns or v.shape[1]
-    return place//columns, place % columns
+    index, columns = v.argmax().item(), columns or v.shape[1]
+    return index//columns, index % columns
 
 def _image_and_weights(g):
     x = images(g, 1)[0]
@@ -72,32 +72,34 @@ check_top_pixel = Exercise(
     why='A score is the sum of such products, so you can always see what it is made of.',
     hints=['A large weight without ink adds nothing, nor does ink without weight. What adds?',
            'Find the largest of the products `x*w`.',
-           'A row has `w.shape[1]` pixels. How many whole rows come before the place?',
-           '`place//columns` is the row, and what is left over, `place % columns`, the column.'],
+           'A row has `w.shape[1]` pixels. How many whole rows come before that position?',
+           'With `i` for the position, `i//columns` is the row, and the remainder, `i % columns`, '
+           'is the column.'],
     mistakes={
         'That is where the weight is largest. Without ink there, it adds nothing to the score.':
             lambda x, w: _largest(w),
-        'That is where the ink is darkest. It may speak for the other class: see its weight.':
+        'That is where the ink is darkest. It may be evidence for the other class: see its weight.':
             lambda x, w: _largest(x),
-        'That is its place along one long row of all pixels. Give the row and the column.':
+        'That is its position along one long row of all pixels. Return the row and the column.':
             lambda x, w: (x*w).argmax(),
         'Those are the column and the row: the row comes first.':
             lambda x, w: _largest(x*w)[::-1],
         'You count 28 pixels in a row. These images have fewer: `w.shape[1]`.':
             lambda x, w: _largest(x*w, 28),
-        'You divide by the number of rows. It is the columns that are counted along a row.':
+        'You divide by the number of rows. Divide by the number of columns: so many pixels '
+        'make a row.':
             lambda x, w: _largest(x*w, len(w)),
-        'You take the sign away, and find pixels that speak against the class, too.':
+        'You drop the signs, and so you also find pixels that are evidence against the class.':
             lambda x, w: _largest((x*w).abs()),
         'You start with 0 as the largest so far, but all products may be negative. Start with the '
         'first one, or with `-math.inf`.':
             lambda x, w: _largest((x*w).clamp(min=0)),
         'You divide with `/`, which leaves a fraction. To count whole rows, use `//`.':
             lambda x, w: ((x*w).argmax()/w.shape[1], (x*w).argmax() % w.shape[1]),
-        'That is the largest product. Give its place: the row and the column.':
+        'That is the largest product. Return its position: the row and the column.':
             lambda x, w: (x*w).max(),
         'You count from 1. Rows and columns are counted from 0.':
-            lambda x, w: [place + 1 for place in _largest(x*w)]})
+            lambda x, w: [i + 1 for i in _largest(x*w)]})
 
 # %% ../../nbs/solutions/01_pixels.ipynb #931537e7
 def per_class_accuracy(preds, y, k):
@@ -111,39 +113,39 @@ def _labels(g):
     def any_six(): return torch.randint(k, (6,), generator=g)
     return torch.cat([each(), any_six()]), torch.cat([each(), any_six()]), k
 
-def _share(right, of): return right.sum()/of.sum()
+def _fraction(right, of): return right.sum()/of.sum()
 
 # %% ../../nbs/solutions/01_pixels.ipynb #d2aa0e6d
 check_per_class_accuracy = Exercise(
     per_class_accuracy, '01', random=_labels,
     cases=[(torch.tensor([0, 1, 1, 1, 1, 1, 1]), torch.tensor([0, 0, 0, 1, 1, 1, 1]), 2),
            (torch.tensor([0, 2, 2, 1, 0]), torch.tensor([0, 0, 1, 1, 2]), 3),
-           (torch.tensor([0, 0, 1, 0]), torch.tensor([0, 1, 1, 2]), 3)],  # nobody says 2
+           (torch.tensor([0, 0, 1, 0]), torch.tensor([0, 1, 1, 2]), 3)],  # 2 is never predicted
     why='The baseline is right for 95 % of the digits, yet it misses a 3 more than five times as '
         'often as a 7.',
-    hints=['Which predictions count for class 1? Those where you said 1, or those that are a 1?',
+    hints=['Which images count for class 1? Those that you predict as 1, or those that are a 1?',
            '`preds[y == c]` are the predictions for the images of class `c`.',
            'They are right where they equal `y[y == c]`: that is a case for `accuracy`.'],
     mistakes={
-        'You divide by how often a class is predicted. Divide by how often it is there, in `y`.':
-            lambda preds, y, k: [_share((preds == y) & (y == c), preds == c) for c in range(k)],
-        'You divide by the number of all. For a class, only its own images count.':
+        'You divide by how often a class is predicted. Divide by how often it occurs, in `y`.':
+            lambda preds, y, k: [_fraction((preds == y) & (y == c), preds == c) for c in range(k)],
+        'You divide by the number of all images. For a class, only its own images count.':
             lambda preds, y, k: [((preds == y) & (y == c)).float().mean() for c in range(k)],
-        'That is the share of all that are right, once more for each class.':
+        'That is the accuracy on all images, repeated for each class.':
             lambda preds, y, k: [accuracy(preds, y)]*k,
-        'Those are the shares that are wrong.':
-            lambda preds, y, k: [1 - share for share in per_class_accuracy(preds, y, k)],
-        'You count the right ones. Divide by the number of images of that class.':
+        'Those are the fractions that are wrong.':
+            lambda preds, y, k: [1 - right for right in per_class_accuracy(preds, y, k)],
+        'You count the right ones. Divide that by the number of images of the class.':
             lambda preds, y, k: [((preds == y) & (y == c)).sum() for c in range(k)],
-        'You made one number of it. A list shows which class is the bad one.':
+        'You returned one number. A list shows which class goes wrong.':
             lambda preds, y, k: sum(per_class_accuracy(preds, y, k))/k,
         'You pick the images by what was predicted. Pick those of class `c` by `y == c`.':
             lambda preds, y, k: [accuracy(preds[preds == c], y[preds == c]) for c in range(k)],
-        'You also count images of other classes, where not saying `c` is right. Take only those '
-        'of class `c`.':
+        'You also count images of other classes, for which it is right not to predict `c`. Take '
+        'only those of class `c`: images of other classes do not count.':
             lambda preds, y, k: [accuracy(preds == c, y == c) for c in range(k)],
-        'Those are percentages. Give numbers from 0 to 1.':
-            lambda preds, y, k: [100*share for share in per_class_accuracy(preds, y, k)]})
+        'Those are percentages. Return numbers from 0 to 1.':
+            lambda preds, y, k: [100*right for right in per_class_accuracy(preds, y, k)]})
 
 # %% ../../nbs/solutions/01_pixels.ipynb #8f55f763
 def weights_and_threshold(x, y):
@@ -167,22 +169,22 @@ _X = torch.tensor([[[1., .6, 0]], [[0, .5, 1]], [[.5, .3, 0]], [[0, 0, .9]]])
 check_weights_and_threshold = Exercise(
     weights_and_threshold, '01', oracle=_halfway, cases=[(_X, torch.tensor([1., 0, 1, 1]))],
     random=lambda g: (images(g, 7), (torch.randperm(7, generator=g) < 2).float()),
-    why='It learns from examples: given images of two other things, it makes the weights for '
+    why='It learns from examples: given images of two other things, it computes weights for '
         'those.',
     hints=['What are the weights in the lesson made of?',
            '`x[y == 1]` are the images of class 1. Their average is what the average 3 was.',
-           'The formula of the threshold is above the cell where the lesson computes it. For the '
-           'average 3 and the average 7 put those of class 1 and class 0.'],
+           'The formula of the threshold is above the cell where the lesson computes it. Replace '
+           'the average 3 and the average 7 by those of class 1 and class 0.'],
     mistakes={
-        'You subtract the wrong way round: ink of class 1 must speak for it.':
+        'You subtract the wrong way round: where class 1 has ink, the weight must be positive.':
             lambda x, y: _from(*_means(x, y)[::-1]),
-        'The threshold is twice too far from 0: divide by 2.':
+        'The threshold is twice as far from 0 as it should be: divide by 2.':
             lambda x, y: (weights_and_threshold(x, y)[0], 2*weights_and_threshold(x, y)[1]),
-        'You square the weights. Square each average, add up, and then subtract.':
+        'You square the weights. Square each average, add up its pixels, and then subtract.':
             lambda x, y: (_from(*_means(x, y))[0], _from(*_means(x, y))[0].pow(2).sum()/2),
         'You take the mean of the squares for the threshold. The score is a sum, so take the sum.':
             lambda x, y: _from(*_means(x, y), squares=lambda m: m.pow(2).mean()),
-        'You add the images up. Take their mean: one class may have more images than the other.':
+        'You add up the images. Take their mean: one class may have more images than the other.':
             lambda x, y: _from(x[y == 1].sum(0), x[y == 0].sum(0)),
         'With a threshold of 0 you favour the class that has more ink.':
             lambda x, y: (weights_and_threshold(x, y)[0], 0.),
@@ -204,18 +206,18 @@ def _baseline():
 predict_baseline = Prediction(
     'baseline', 'Of 100 new digits, how many are closer to the average of their own kind?',
     _baseline, tolerance=3, low=0, high=100,
-    why='Two average pictures are enough for that. Whatever comes later must do better.')
+    why='Two average images are enough for that. Whatever comes later must do better.')
 
 # %% ../../nbs/solutions/01_pixels.ipynb #e045bdca
 predict_overlap = Prediction(
     'overlap', 'Where will the scores of 3s and of 7s lie?', 'apart, with some overlap',
     {'apart, without overlap': 'There are 3s that look much like a 7, and 7s that look like a 3.',
-     'apart, with some overlap': 'Most are told apart. Those in the overlap are hard.',
+     'apart, with some overlap': 'Most can be told apart. Those in the overlap are hard.',
      'all mixed': 'The weights come from the averages, and those sort nearly all digits right.'})
 
 predict_luck = Prediction(
-    'luck', 'How many digits does the best of 200 random lists of weights get right?',
+    'luck', 'How many digits does the best of 200 random draws of weights get right?',
     '70 to 90 %',
     {'near 50 %': 'That is the mean of the 200. The best of many is above the mean.',
-     '70 to 90 %': 'It had some luck, but 784 weights are too many to hit by luck alone.',
+     '70 to 90 %': 'The best of many is lucky, but 784 weights are too many to find by chance.',
      'near 95 %': 'That would be as good as the averages, found without looking at one digit.'})

@@ -41,9 +41,9 @@ def lopsided(a, b):
 def any_parabola(g): return parabola(uniform(g, .5, 1.5), uniform(g, -2, 2), uniform(g, -3, 3))
 
 # %% ../../nbs/solutions/02_slope.ipynb #4465f247
-def central_slope(f, x, nudge):
-    rise = f(x + nudge) - f(x - nudge)
-    return rise/(2*nudge)
+def central_slope(f, x, h):
+    rise = f(x + h) - f(x - h)
+    return rise/(2*h)
 
 # %% ../../nbs/solutions/02_slope.ipynb #f0022067
 check_central_slope = Exercise(
@@ -51,29 +51,29 @@ check_central_slope = Exercise(
     cases=[(square, 3., .5), (cubic(1, 0), 1., .5), (square, -1.5, .5)],
     random=lambda g: (cubic(uniform(g, 1, 3), uniform(g, -2, 2)), uniform(g, -2, 2),
                       uniform(g, .1, 1)),
-    why='On a parabola its error cancels wholly; on other smooth curves it shrinks with the '
-        'square of the nudge, down to rounding.',
-    hints=['A slope is rise over run. Between which two places do you measure the rise?',
-           'The two places are `x - nudge` and `x + nudge`. How far apart are they?',
-           'The rise is `f(x + nudge) - f(x - nudge)`, the run is `2*nudge`.'],
+    why='On a parabola its error cancels completely; on other smooth curves it shrinks with the '
+        'square of `h`, until rounding errors take over.',
+    hints=['A slope is rise over run. Between which two points do you measure the rise?',
+           'The two points are `x - h` and `x + h`. How far apart are they?',
+           'The rise is `f(x + h) - f(x - h)`, the run is `2*h`.'],
     mistakes={
-        'That is the forward difference: it goes to the right only. Nudge to the left too.':
-            lambda f, x, nudge: (f(x + nudge) - f(x))/nudge,
-        'You divide by one nudge. From one place to the other it is two.':
-            lambda f, x, nudge: (f(x + nudge) - f(x - nudge))/nudge,
-        'Python reads `/2*nudge` as divide by 2, then multiply. Write `/(2*nudge)`.':
-            lambda f, x, nudge: (f(x + nudge) - f(x - nudge))/2*nudge,
+        'That is the forward difference: it goes to the right only. Go to the left, too.':
+            lambda f, x, h: (f(x + h) - f(x))/h,
+        'You divide by `h`. From one point to the other it is `2*h`.':
+            lambda f, x, h: (f(x + h) - f(x - h))/h,
+        'Python reads `/2*h` as divide by 2, then multiply. Write `/(2*h)`.':
+            lambda f, x, h: (f(x + h) - f(x - h))/2*h,
         'The sign is wrong: the rise is the value on the right minus the value on the left.':
-            lambda f, x, nudge: (f(x - nudge) - f(x + nudge))/(2*nudge),
+            lambda f, x, h: (f(x - h) - f(x + h))/(2*h),
         'That is the rise. Divide it by the run.':
-            lambda f, x, nudge: f(x + nudge) - f(x - nudge),
+            lambda f, x, h: f(x + h) - f(x - h),
         'Python divides before it subtracts. Put the rise in parentheses: '
-        '`(f(x + nudge) - f(x - nudge))`.':
-            lambda f, x, nudge: f(x + nudge) - f(x - nudge)/(2*nudge),
-        'That is the backward difference: it goes to the left only. Nudge to the right too.':
-            lambda f, x, nudge: (f(x) - f(x - nudge))/nudge,
-        'You go half a nudge to each side. Go a whole one.':
-            lambda f, x, nudge: (f(x + nudge/2) - f(x - nudge/2))/nudge})
+        '`(f(x + h) - f(x - h))`.':
+            lambda f, x, h: f(x + h) - f(x - h)/(2*h),
+        'That is the backward difference: it goes to the left only. Go to the right, too.':
+            lambda f, x, h: (f(x) - f(x - h))/h,
+        'You go half of `h` to each side. Go a whole `h`.':
+            lambda f, x, h: (f(x + h/2) - f(x - h/2))/h})
 
 # %% ../../nbs/solutions/02_slope.ipynb #81a87ff2
 def step_down(f, x, lr):
@@ -91,21 +91,21 @@ check_step_down = Exercise(
     random=lambda g: (any_parabola(g), uniform(g, -4, 4), uniform(g, .01, .4)),
     why='This one line, for all weights at once, is gradient descent, as lesson 06 trains with it.',
     hints=['The slope says which way is up. Which way do you want to go?',
-           'How far: `lr` times `slope(f, x)`. Give the new `x`, not the distance.'],
+           'How far: `lr` times `slope(f, x)`. Return the new `x`, not the distance.'],
     mistakes={
         'You added the slope, so the loss rises. Subtract it: the slope points uphill.':
             lambda f, x, lr: x + lr*slope(f, x),
-        'That is the length of the step. Give the place where it ends: start from `x`.':
+        'That is the length of the step. Return the point where it ends: start from `x`.':
             lambda f, x, lr: lr*slope(f, x),
         'You subtract the whole slope. Multiply it by `lr`, or the step is much too long.':
             lambda f, x, lr: x - slope(f, x),
-        'Your steps have one fixed length: you take only the sign of the slope.':
+        'Your steps have a fixed length: you use only the sign of the slope.':
             lambda f, x, lr: x - lr*math.copysign(1, slope(f, x)),
-        'You step from the loss, `f(x)`. It is `x` that moves.':
+        'You start from the loss, `f(x)`. It is `x` that moves.':
             lambda f, x, lr: f(x) - lr*slope(f, x),
         'You multiply `lr` by the loss, `f(x)`. Multiply it by the slope.':
             lambda f, x, lr: x - lr*f(x),
-        'That is the slope of `x**2`. Other curves have others: measure it with `slope(f, x)`.':
+        'That is the slope of `x**2`. Other curves have other slopes: measure with `slope(f, x)`.':
             lambda f, x, lr: x - lr*2*x})
 
 # %% ../../nbs/solutions/02_slope.ipynb #1199d83d
@@ -125,7 +125,7 @@ def _with_one_slope(f, x, lr, steps): return [x - n*lr*slope(f, x) for n in rang
 check_descent_path = Exercise(
     descent_path, '02',
     cases=[(square, -1.5, .1, 3), (parabola(1, 3, 1), -1.5, .1, 20), (square, 2., .1, 0),
-           (square, 1., 1.1, 4), (parabola(1, 2, 0), 2., .1, 3)],  # diverges; is there already
+           (square, 1., 1.1, 4), (parabola(1, 2, 0), 2., .1, 3)],  # diverges; starts at the minimum
     random=lambda g: (any_parabola(g), uniform(g, -4, 4), uniform(g, .05, .3),
                       int(torch.randint(2, 9, (), generator=g))),
     why='A loop around one step: the rest of the course only changes what is in the step.',
@@ -133,19 +133,19 @@ check_descent_path = Exercise(
            'Each step begins where the last one ended: at `path[-1]`.',
            'Measure the slope anew in each step: `slope(f, path[-1])`.'],
     mistakes={
-        'The start is missing: it is the first place of the path.':
+        'The start is missing: it is the first point of the list.':
             lambda f, x, lr, steps: descent_path(f, x, lr, steps)[1:],
-        'You measure the slope once, at the start. It changes on the way: measure at each step.':
+        'You measure the slope once, at the start. It changes on the way: measure it at each step.':
             _with_one_slope,
-        'That is where the walk ends. Give the whole path, a list.':
+        'That is the last point. Return all of them, in a list.':
             lambda f, x, lr, steps: descent_path(f, x, lr, steps)[-1],
-        'Those are the losses on the way. Give the places, `x`.':
+        'Those are the losses on the way. Return the points, `x`.':
             lambda f, x, lr, steps: [f(x) for x in descent_path(f, x, lr, steps)],
-        'You walk uphill: subtract the slope.':
+        'You go uphill: subtract the slope.':
             lambda f, x, lr, steps: descent_path(f, x, -lr, steps),
-        'Your walk is one step short. With `steps` steps there are `steps + 1` places.':
+        'You take one step too few. With `steps` steps there are `steps + 1` points.':
             lambda f, x, lr, steps: descent_path(f, x, lr, max(0, steps - 1)),
-        'Your walk is one step too long. With `steps` steps there are `steps + 1` places.':
+        'That is one step too long. With `steps` steps there are `steps + 1` points.':
             lambda f, x, lr, steps: descent_path(f, x, lr, steps + 1),
         'Every step begins at the start. Begin each where the last one ended, at `path[-1]`.':
             lambda f, x, lr, steps: [x] + descent_path(f, x, lr, 1)[1:]*steps,
@@ -173,7 +173,7 @@ def _halve(goes_right):
     return flat_place
 
 def _flat(f, left, right):
-    "To nine digits; `slope` to one side only is off by its nudge."
+    "To nine digits; `slope` to one side only is off by its `h`."
     def falls(f, left, middle, right): return slope(f, middle, central=True) < 0
     return round(_halve(falls)(f, left, right), 9) + 0.  # no -0.0
 
@@ -187,18 +187,18 @@ check_flat_place = Exercise(
     cases=[(square, -1., 3.), (parabola(1, 3, 1), -1.5, 5.), (lopsided(1, -1), -1., 2.),
            (parabola(100, 1, 0), -2., 3.), (parabola(.01, 2, 1), -1., 4.)],  # steep; gentle
     why='Only the sign of the slope was needed. But with two weights there is no left and right '
-        'of the goal any more, and then we must walk.',
+        'of the minimum any more, and then we must take steps.',
     hints=['Look at the middle. Does the curve fall or rise there?',
-           'If it falls, the flat place is to the right of the middle, so `left` moves there.',
-           'Fifty halves are enough: 10 becomes less than a millionth of a millionth.'],
+           'If it falls, the flat point is to the right of the middle, so `left` moves there.',
+           'Halve fifty times: then 10 becomes less than a millionth of a millionth.'],
     mistakes={
-        'You keep the wrong half: where the slope is negative, the flat place is to the right.':
+        'You keep the wrong half: where the slope is negative, the flat point is to the right.':
             _halve(lambda f, left, middle, right: slope(f, middle) >= 0),
-        'That is the middle of the two. Halve again and again, until nothing is left to halve.':
+        'That is the middle of the two. Halve again and again, until hardly anything is left.':
             lambda f, left, right: (left + right)/2,
-        'That is the loss there. Give the place, `x`.':
+        'That is the loss there. Return the point, `x`.':
             lambda f, left, right: f(flat_place(f, left, right)),
-        'You compare the ends. The flat place is nearer to the lower one only if the curve is '
+        'You compare the ends. The flat point is nearer to the lower one only if the curve is '
         'symmetric. Look at the slope in the middle.':
             _halve(lambda f, left, middle, right: f(left) > f(right)),
         'You look at the value in the middle, `f(middle)`. Look at the slope there.':
@@ -207,25 +207,25 @@ check_flat_place = Exercise(
 # %% ../../nbs/solutions/02_slope.ipynb #478ca801
 predict_way = Prediction(
     'way', 'Which way must x go to make the loss smaller?', 'to the right',
-    {'to the left': 'There the curve rises, away from the bottom.',
-     'to the right': 'From -1.5 the curve falls to the right, towards the bottom at 0.'})
+    {'to the left': 'There the curve rises, away from the minimum.',
+     'to the right': 'From -1.5 the curve falls to the right, towards the minimum at 0.'})
 
 predict_sign = Prediction(
     'sign', 'To make the loss smaller: add a bit of the slope to x, or subtract it?', 'subtract it',
     {'add it': 'Where the curve falls the slope is negative: adding it leads back up.',
      'subtract it': 'The slope points uphill, from either side. We want to go down.',
-     'it depends on the side': 'The slope has another sign on the other side, so the rule can be '
-                               'the same.'})
+     'it depends on the side': 'The slope has the other sign on the other side, so the rule can '
+                               'stay the same.'})
 
 # %% ../../nbs/solutions/02_slope.ipynb #355450b3
 predict_ten = Prediction(
     'ten', 'Ten steps of 0.1 times the slope, from -1.5: at which x do they end?',
     lambda: descent_path(square, -1.5, .1, 10)[-1], tolerance=.1,
-    why='Each step takes away a fifth of what is left, so the steps get shorter and shorter.')
+    why='Each step takes away a fifth of what is left, so the steps become shorter and shorter.')
 
 predict_nudge = Prediction(
-    'nudge', 'Is a smaller nudge always better?', 'down to a point',
-    {'always': 'A computer keeps 16 digits: of two nearly equal values few are left.',
-     'down to a point': 'Two errors work against each other, and the best nudge is in between.',
-     'it makes no difference': 'The forward difference is off by exactly the nudge, so at first '
-                               'smaller is better.'})
+    'nudge', 'Is a smaller h always better?', 'down to a point',
+    {'always': 'A computer keeps 16 digits. When nearly equal values are subtracted, few survive.',
+     'down to a point': 'Two errors work against each other, and the best h is in between.',
+     'it makes no difference': 'The forward difference is off by exactly h, so at first smaller '
+                               'is better.'})
