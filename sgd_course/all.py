@@ -20,5 +20,6 @@ from .optimizers import *
 from .parallel import *
 from .pixels import *
 from .plot import *
+from .schedules import *
 from .selection import *
 from .slope import *

@@ -10,7 +10,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from sgd_course.broken import SYMPTOM_RANGES, _mystery, contradiction, measure_symptoms
 from sgd_course.classifier import BasicOptim, linear1, mnist_loss
-from sgd_course.exercises import broken, classifier, layers, optimizers, parallel
+from sgd_course.exercises import broken, classifier, layers, optimizers, parallel, schedules
 
 pytestmark = [  # some hundred answers; the mistakes that exercises list are in test_check
     pytest.mark.slow, pytest.mark.filterwarnings('ignore:The .grad attribute of a Tensor that is not a leaf')]
@@ -788,7 +788,7 @@ attack(layers.check_tent,
          clamped=('relu()`', lambda x, left, right: torch.clamp(1 - 2*abs(x - (left + right)/2)/(right - left), 0, 1))))
 
 
-# --- 09 momentum_step
+# --- 13 momentum_step
 
 def momentum_by_torch(w, total, grad, lr, mom):
     w = w.clone().requires_grad_()
@@ -820,7 +820,7 @@ attack(optimizers.check_momentum_step,
              w - lr*(grad + mom*(mom*total + grad)), mom*total + grad))))
 
 
-# --- 09 staircase
+# --- 14 step_decay
 
 def stairs_by_ifs(step, steps, lr):
     part = step/steps
@@ -830,7 +830,7 @@ def stairs_by_ifs(step, steps, lr):
     return lr/8
 
 
-attack(optimizers.check_step_decay,
+attack(schedules.check_step_decay,
     dict(ifs=stairs_by_ifs, floor=lambda step, steps, lr: lr*.5**math.floor(4*step/steps),
          true_quarters=lambda step, steps, lr: lr/2**(step//(steps/4)), tuple=lambda step, steps, lr: (
              lr, lr/2, lr/4, lr/8)[step*4//steps], int=lambda step, steps, lr: lr/2**int(step/steps*4),
@@ -846,7 +846,7 @@ attack(optimizers.check_step_decay,
          even_stairs=('Halve it', lambda step, steps, lr: lr*(1 - (4*step//steps)/4))))
 
 
-# --- 09 ema
+# --- 13 ema
 
 def started_at_first(xs, keep):
     mean = xs[0]
@@ -886,7 +886,7 @@ attack(optimizers.check_ema,
          of_one_number=('by `1 - keep**n`', lambda xs, keep: optimizers._uncorrected(xs, keep)/(1 - keep))))
 
 
-# --- 09 nesterov
+# --- 13 nesterov
 
 attack(optimizers.check_nesterov,
     dict(one_line=lambda grad, total, mom: ((1 + mom)*grad + mom**2*total, mom*total + grad),
@@ -902,6 +902,95 @@ attack(optimizers.check_nesterov,
          uphill=lambda grad, total, mom: (-grad - mom*(mom*total + grad), mom*total + grad)),
     dict(old_sum=('old sum', lambda grad, total, mom: (grad + mom*(mom*total + grad), total)),
          mean=('1 - mom', lambda grad, total, mom: (grad + mom*(mom*total + (1 - mom)*grad), mom*total + (1 - mom)*grad))))
+
+
+# --- 13 decoupled_step
+
+def adamw_by_torch(w, grad, lr, wd):
+    w = w.clone().requires_grad_()
+    w.grad = grad
+    torch.optim.AdamW([w], lr, weight_decay=wd).step()
+    return w.detach()
+
+
+def adamw_by_hand(w, grad, lr, wd):
+    avg, sqr = .1*grad/(1 - .9), .001*grad**2/(1 - .999)
+    return (1 - lr*wd)*w - lr*avg/(sqr.sqrt() + 1e-8)
+
+
+attack(optimizers.check_decoupled_step,
+    dict(torch=adamw_by_torch, by_hand=adamw_by_hand, ratio=lambda w, grad, lr, wd: w - lr*grad/grad.abs() - lr*wd*w,
+         where=lambda w, grad, lr, wd: torch.where(grad > 0, w - lr, w + lr) - lr*wd*w,
+         loop=lambda w, grad, lr, wd: torch.tensor([v - lr*math.copysign(1, g) - lr*wd*v for v, g in zip(w.tolist(), grad.tolist())])),
+    dict(after_the_step=lambda w, grad, lr, wd: (1 - lr*wd)*(w - lr*grad.sign()), lr_twice=lambda w, grad, lr, wd: w - lr*(grad.sign() + lr*wd*w),
+         only_decay=lambda w, grad, lr, wd: (1 - lr*wd)*w, norm=lambda w, grad, lr, wd: w - lr*(grad/grad.norm() + wd*w),
+         decay_of_one=lambda w, grad, lr, wd: w - lr*(grad.sign() + wd), square=lambda w, grad, lr, wd: w - lr*(grad/grad**2 + wd*w)),
+    dict(adam=('in the gradient', lambda w, grad, lr, wd: w - lr*(grad + wd*w)/(grad + wd*w).abs()),
+         plain=('sign', lambda w, grad, lr, wd: w*(1 - lr*wd) - lr*grad),
+         uncorrected=('corrected', lambda w, grad, lr, wd: w - lr*(.1/.001**.5*grad.sign() + wd*w))))
+
+
+# --- 14 warmup_decay
+
+def rising(step, lr, warm): return lr*(step + 1)/warm
+
+
+def by_parts(fall):
+    return lambda step, steps, lr, warm: rising(step, lr, warm) if step < warm else lr*fall((step - warm)/(steps - warm))
+
+
+attack(schedules.check_warmup_decay,
+    dict(sine=by_parts(lambda done: math.sin(math.pi*(1 - done)/2)**2), squared=by_parts(lambda done: math.cos(math.pi*done/2)**2),
+         tensor=lambda step, steps, lr, warm: torch.tensor(rising(step, lr, warm)) if step < warm else (
+             lr*(1 + torch.cos(torch.tensor(math.pi*(step - warm)/(steps - warm))))/2),
+         smaller=lambda step, steps, lr, warm: min(rising(step, lr, warm), lr) if step <= warm else (
+             lr*(.5 + .5*math.cos(math.pi*(step - warm)/(steps - warm))))),
+    dict(one_too_long=lambda step, steps, lr, warm: rising(step, lr, warm + 1) if step < warm else schedules.warmup_decay(step, steps, lr, warm),
+         ends_early=lambda step, steps, lr, warm: rising(step, lr, warm) if step < warm else (
+             lr*(1 + math.cos(math.pi*(step - warm)/max(1, steps - warm - 1)))/2),
+         root=by_parts(lambda done: max(0, 1 - done)**.5), rises=by_parts(lambda done: (1 - math.cos(math.pi*done))/2),
+         square=by_parts(lambda done: (1 - done)**2), product=lambda step, steps, lr, warm: (
+             min(1, (step + 1)/warm)*lr*(1 + math.cos(math.pi*step/steps))/2)),
+    dict(line=('straight', by_parts(lambda done: 1 - done)), to_minus=('-lr', by_parts(lambda done: math.cos(math.pi*done))),
+         from_0=('one step', lambda step, steps, lr, warm: (
+             lr*step/warm if step < warm else schedules.warmup_decay(step, steps, lr, warm)))))
+
+
+# --- 14 smoothed
+
+def smoothed_by_weights(losses, keep):
+    v = torch.tensor(losses).double()
+    k = torch.arange(len(losses)).double()
+    weights = (keep**(k[:, None] - k).clamp(min=0))*(k[:, None] >= k)
+    return (weights @ v/weights.sum(1)).tolist()
+
+
+attack(schedules.check_smoothed,
+    dict(weights=smoothed_by_weights, prefixes=lambda losses, keep: [optimizers.ema(losses[:n], keep) for n in range(1, len(losses) + 1)],
+         accumulate=lambda losses, keep: [v/(1 - keep**n) for n, v in enumerate(itertools.accumulate(
+             losses, lambda m, x: keep*m + (1 - keep)*x, initial=0)) if n],
+         two_sums=lambda losses, keep: [two_sums(losses[:n], keep) for n in range(1, len(losses) + 1)],
+         tuple=lambda losses, keep: tuple(schedules.smoothed(losses, keep))),
+    dict(backwards=lambda losses, keep: schedules.smoothed(losses[::-1], keep), as_they_are=lambda losses, keep: list(losses),
+         with_0=lambda losses, keep: [0, *schedules.smoothed(losses, keep)], multiplied=lambda losses, keep: [
+             v*(1 - keep**n)**2 for n, v in enumerate(schedules.smoothed(losses, keep), 1)],
+         sums=lambda losses, keep: list(itertools.accumulate(losses, lambda m, x: keep*m + x)),
+         lags=lambda losses, keep: [losses[0], *schedules.smoothed(losses, keep)[:-1]]),
+    dict(raw=('too small', lambda losses, keep: [v*(1 - keep**n) for n, v in enumerate(schedules.smoothed(losses, keep), 1)]),
+         last=('only the last', optimizers.ema), means=('plain means', lambda losses, keep: [
+             sum(losses[:n + 1])/(n + 1) for n in range(len(losses))])))
+
+
+# --- 14 suggested_lr
+
+attack(schedules.check_suggested_lr,
+    dict(argmin=lambda lrs, losses: lrs[torch.tensor(losses).argmin()]/10, key=lambda lrs, losses: .1*min(zip(lrs, losses), key=lambda p: p[1])[0],
+         sort=lambda lrs, losses: sorted(zip(losses, lrs))[0][1]/10, position=lambda lrs, losses: lrs[min(range(len(lrs)), key=losses.__getitem__)]/10),
+    dict(next_one=lambda lrs, losses: lrs[losses.index(min(losses)) + 1]/10, one_before=lambda lrs, losses: lrs[losses.index(min(losses)) - 1]/10,
+         middle=lambda lrs, losses: lrs[len(lrs)//2]/10, mean=lambda lrs, losses: sum(lrs)/len(lrs)/10, fixed=lambda lrs, losses: .01,
+         hundredth=lambda lrs, losses: lrs[losses.index(min(losses))]/100),
+    dict(lowest=('Take a tenth', lambda lrs, losses: lrs[losses.index(min(losses))]), at=('position', lambda lrs, losses: losses.index(min(losses))),
+         largest=('diverged', lambda lrs, losses: max(lrs)/10)))
 
 
 # --- 10 mean_gradient
@@ -1053,7 +1142,7 @@ def test_every_exercise_is_attacked():
     for (lesson, name) in own:
         right, wrong = ([p for p in ps if p.values[0].name == name] for ps in (RIGHT, WRONG))
         assert len(right) >= 2 and len(wrong) >= 5, name
-    there = {(ex.lesson, ex.name) for m in (broken, classifier, layers, optimizers, parallel)
+    there = {(ex.lesson, ex.name) for m in (broken, classifier, layers, optimizers, parallel, schedules)
              for ex in vars(m).values() if hasattr(ex, 'mistakes')}
     assert own == there
 

@@ -1,4 +1,6 @@
 "Every device that is here gives the numbers of the CPU."
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,8 @@ from torch.testing import assert_close
 from sgd_course.classifier import BasicOptim, flatten_digits, init_params, linear1, minibatches, train
 from sgd_course.data import Digits, default_device, threes_and_sevens
 from sgd_course.layers import CONFIGS, run_config
-from sgd_course.optimizers import SGD, Adam, Momentum, RMSprop, lr_find, sweep_with
+from sgd_course.optimizers import SGD, Adam, Momentum, RMSprop
+from sgd_course.schedules import lr_find, small_cnn, train_cnn
 from sgd_course.selection import lr_sweep
 
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA here')),
@@ -72,7 +75,7 @@ def test_a_function_of_tensors_and_moved_digits(device, data):
 @on_each
 def test_sweeps_come_back_to_the_cpu(device):
     lrs = torch.tensor([.01, .1, 1.])
-    for many in (lr_sweep, lambda *args, **kw: sweep_with(Momentum, *args, **kw)):
+    for many in (lr_sweep, partial(lr_sweep, opt_func=Momentum)):
         here, there = many(lrs, epochs=2), many(lrs, epochs=2, device=device)
         for a, b in zip(here, there):
             assert b.device.type == 'cpu'
@@ -97,8 +100,6 @@ def test_following_a_recipe(device, data):
 
 @on_each
 def test_training_quickly(device, data):
-    schedules = pytest.importorskip('sgd_course.schedules')
-    small_cnn, train_cnn = schedules.small_cnn, schedules.train_cnn
     def trained(device):
         torch.manual_seed(0)
         model = train_cnn(small_cnn().to(device), data.train_x[:1280], data.train_y[:1280], epochs=1,

@@ -8,9 +8,9 @@ from torch import nn
 from sgd_course.classifier import flatten_digits, linear1, validate
 from sgd_course.data import threes_and_sevens
 from sgd_course.layers import CONFIGS, run_config
-from sgd_course.optimizers import SGD, Adam, Momentum, RMSprop, ravine, settling_time, sweep_with, run_optimizer
+from sgd_course.optimizers import SGD, Adam, Momentum, RMSprop, ravine, run_optimizer, settling_time
 from sgd_course.parallel import train_distributed
-from sgd_course.selection import train_valid_split
+from sgd_course.selection import lr_sweep, train_valid_split
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def test_momentum_with_cross_entropy():
     def cross_entropy(scores, labels): return nn.functional.softplus(torch.where(labels == 1, -scores, scores))
     def accuracy(opt_func, low, high, seed):
         part, lrs = train_valid_split(data, seed=seed), torch.logspace(low, high, 16)
-        s = sweep_with(opt_func, lrs, data=part, seed=seed, loss_func=cross_entropy)
+        s = lr_sweep(lrs, 3, part, seed=seed, progress=False, opt_func=opt_func, loss_func=cross_entropy)
         k = s.accuracy[-1].argmax()
         return validate(partial(linear1, w=s.weights[-1, k][:, None], b=s.bias[-1, k]), data.valid_x, data.valid_y)
     plain, heavy = (torch.tensor([accuracy(*o, seed) for seed in range(10)]) for o in ((SGD, -1, 2), (Momentum, -2, 1)))

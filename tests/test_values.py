@@ -20,12 +20,14 @@ from torch.testing import assert_close
 
 from sgd_course import broken
 from sgd_course import classifier as c
-from sgd_course import curve, descent, gradients, layers, optimizers, parallel, pixels, selection
+from sgd_course import curve, descent, gradients, layers, optimizers, parallel, pixels, schedules, selection
 from sgd_course.data import Digits, threes_and_sevens
 from sgd_course.exercises import broken as ex_broken, classifier as ex_classifier, curve as ex_curve
 from sgd_course.exercises import descent as ex_descent, gradients as ex_gradients, layers as ex_layers
 from sgd_course.exercises import optimizers as ex_optimizers, parallel as ex_parallel, pixels as ex_pixels
-from sgd_course.exercises import selection as ex_selection, slope as ex_slope
+from sgd_course.exercises import schedules as ex_schedules
+from sgd_course.exercises import selection as ex_selection
+from sgd_course.exercises import slope as ex_slope
 from sgd_course.slope import slope
 
 f64 = partial(torch.as_tensor, dtype=torch.float64)
@@ -373,14 +375,14 @@ def test_a_chosen_rate_has_the_lowest_loss_on_what_was_held_back():
     assert_close(few.weight, model.weight)
 
 
-# --- 09 optimizers (the rest beside PyTorch's, in test_optimizers)
+# --- 13 optimizers (the rest beside PyTorch's, in test_optimizers)
 
 def test_walks():
     near(optimizers.ravine(f64([3, .5])), 4.5 + 12.5), near(optimizers.ravine(f64([3, 2]), ratio=4), 4.5 + 8)
     path = optimizers.run_optimizer(optimizers.SGD, optimizers.ravine, [1., 1.], .015, 8)
     near(path, np.stack([.985**np.arange(9), (-.5)**np.arange(9)], 1))
     assert optimizers.settling_time(path, tol=.9).item() == 7  # .985**7 is .8996
-    near(optimizers.sched_one_cycle(0, 100, 1.), 1/25), near(optimizers.sched_one_cycle(25, 100, 1.), 1)
+    near(schedules.sched_one_cycle(0, 100, 1.), 1/25), near(schedules.sched_one_cycle(25, 100, 1.), 1)
 
 
 def test_contours():
@@ -392,7 +394,7 @@ def test_contours():
 def test_losses_of_the_finder_are_a_mean_that_forgets():
     d = digits(256)
     w, b = c.init_params((784, 1), std=0), c.init_params(1, std=0)
-    lrs, losses = optimizers.lr_find(partial(c.linear1, w=w, b=b), optimizers.SGD((w, b), 1.), d.train_x,
+    lrs, losses = schedules.lr_find(partial(c.linear1, w=w, b=b), optimizers.SGD((w, b), 1.), d.train_x,
                                      d.train_y, low=.1, high=10., steps=4, shuffle=False)
     near(lrs, [.1*100**(n/4) for n in range(4)])
     v, k, raw = c.init_params((784, 1), std=0), c.init_params(1, std=0), []
@@ -477,9 +479,13 @@ def test_solutions_on_digits():
     near(ex_layers.entropy_slopes(scores, y), s.grad)
     near(ex_layers.tent(f64([0, 1, 1.5, 2, 3, 4]), 1., 3.), np.interp([0, 1, 1.5, 2, 3, 4], [1, 2, 3], [0, 1, 0]))
     near(ex_optimizers.momentum_step(1., 2., 3., .1, .9), [1 - .1*4.8, 4.8])
-    near([ex_optimizers.step_decay(k, 8, 1.) for k in range(8)], [1, 1, .5, .5, .25, .25, .125, .125])
+    near([ex_schedules.step_decay(k, 8, 1.) for k in range(8)], [1, 1, .5, .5, .25, .25, .125, .125])
     near(ex_optimizers.ema([1., 2, 4], .5), np.average([1, 2, 4], weights=[1, 2, 4]))
     near(ex_optimizers.nesterov(3., 2., .9), [3 + .9*4.8, 4.8])
+    near(ex_optimizers.decoupled_step(f64([1., -2.]), f64([3., -.1]), .1, .5), [1 - .1*1.5, -2 + .1*2])
+    near([ex_schedules.warmup_decay(k, 6, 2., 2) for k in range(6)], [1, 2, 2, 1 + 2**-.5*1, 1, 1 - 2**-.5])
+    near(ex_schedules.smoothed([1., 2, 4], .5), [1, 5/3, np.average([1, 2, 4], weights=[1, 2, 4])])
+    near(ex_schedules.suggested_lr([.1, .2, .4], [3., 1., 2.]), .02)
     near(ex_parallel.mean_gradient([tensor([1.]), tensor([4.])], [2, 1]), [2])
     assert ex_parallel.my_images(5, 1, 2) == [1, 3, 0]
     def time(n): return Fraction(12, n) + 2*(n - 1)*Fraction(1, 2) + Fraction(2*(n - 1), n)
