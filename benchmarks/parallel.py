@@ -20,7 +20,8 @@ from time import perf_counter
 import torch
 import torch.distributed as dist
 
-from sgd_course.parallel import launch, load_checkpoint, estimate_step_time
+from sgd_course.launch import launch, load_checkpoint
+from sgd_course.parallel import estimate_step_time
 
 HERE, EPOCHS, STEPS = Path(__file__).resolve().parent, 3, 49
 HIDDEN = 30, 300, 1000

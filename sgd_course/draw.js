@@ -1,4 +1,4 @@
-// A sheet of paper, and digits to choose from. Python says what a model thinks of them.
+// A canvas to draw on, and digits to choose from. Python says what a model thinks of them.
 // From Python: _twin, _names, _samples (the answers to the digits to choose from, known
 // beforehand) and _answer {sample, words, rows, seen, seen_alt, spoke, spoke_alt, and with more than
 // two names bars: [name, probability] of each}; both ways, one of the two:
@@ -26,7 +26,7 @@ function render({ model, el }) {
     const text = make("figcaption", { textContent });
     return { image, text, figure: make("figure", {}, image, text) };
   };
-  const seen = picture(""), spoke = picture("which of its pixels spoke");
+  const seen = picture(""), spoke = picture("which of its pixels counted");
   const rows = make("tbody"), bars = make("tbody");
   const answer = make("div", { className: "sgd-answer" }, seen.figure, spoke.figure,
                       make("table", { className: "sgd-bars" }, bars), make("table", {}, rows));
@@ -115,7 +115,7 @@ function render({ model, el }) {
       : m.seen && !m.spoke ? "This model has no gradient: its pixels cannot be told apart." : "";
     radios.forEach((radio, k) => { radio.checked = k === sample; });
     hint.hidden = drawn;
-    canvas.ariaLabel = drawn ? `Your drawing, strokes: ${strokes.length}` : "Empty paper";
+    canvas.ariaLabel = drawn ? `Your drawing, strokes: ${strokes.length}` : "Empty canvas";
   }
 
   // mouse, finger or pen: the first one that touches draws, until it is lifted

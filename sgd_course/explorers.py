@@ -221,7 +221,7 @@ def explore_fit(
 
 # %% ../nbs/api/explorers.ipynb #3ab90f34
 class SweepPicture:
-    "Pictures of a sweep: one rate among the others, and its weights, on one figure that is kept."
+    "A sweep: one rate among the others, and its weights, on one figure that is kept."
     def __init__(self, s):
         self.s, self.lrs = s, s.lrs.tolist()
         self.fig, axs = subplots(1, 3, figsize=(8.4, 2.7), shown=False)
@@ -260,14 +260,14 @@ def __call__(self: SweepPicture, lr, epoch):  # noqa: F811
 def explore_sweep(
     s: SweepResult,  # from `lr_sweep`
 ):                   # widget with two sliders, `lr` and `epoch`
-    "Slide rate and epoch: learning curves, and the weights as a picture (red speaks against a 3)."
+    "Slide rate and epoch: learning curves, and weights as an image (red: evidence against a 3)."
     e = explore(SweepPicture(s), lr=s.lrs.tolist(), epoch=range(len(s.accuracy)))
     e.epoch = len(s.accuracy) - 1
     return e
 
 # %% ../nbs/api/explorers.ipynb #a9cda607
 class MomentumPicture:
-    "Pictures of walks with every momentum and every rate, on one figure that is kept."
+    "Trajectories with every momentum and every rate, on one figure that is kept."
     def __init__(self, f, start, moms, lrs, steps=100, bottom=0.):
         self.f, self.steps = f, (steps := whole('steps', steps))
         self.moms, self.lrs = valid_positions('moms', moms), valid_positions('lrs', lrs)
@@ -304,7 +304,7 @@ def __call__(self: MomentumPicture, momentum, lr):  # noqa: F811
     "The figure for one momentum and one rate."
     i, j = self.moms.index(momentum), self.lrs.index(lr)
     (first, last), needed = self.away[:, i, j].tolist(), self.needed[i, j].item()
-    kind = ('It flies away' if not last <= 2*first else 'Not at rest after 1000 steps'
+    kind = ('It diverges' if not last <= 2*first else 'Not at rest after 1000 steps'
             if math.isinf(needed) else f'At the bottom for good after {needed:.0f} steps')
     self.walk.set_data(*self.paths[:, :, i, j].clamp(-1e9, 1e9).T)
     losses = self.losses[:, i, j]

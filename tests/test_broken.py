@@ -115,3 +115,11 @@ def test_no_curve_shows_the_test_set():
 def test_mysteries_are_numbered(wrong):
     for go in (mystery, diagnose):
         with pytest.raises(ValueError, match='expected a whole number'): go(wrong)
+
+
+def test_mysteries_with_one_fault_are_different_runs():
+    by_name = {}
+    for k in range(16): by_name.setdefault(broken._mystery(k)[0], []).append(broken._mystery(k)[1])
+    assert all(len(rs) == 2 for rs in by_name.values()) and len(by_name) == 8
+    same = [name for name, (a, b) in by_name.items() if torch.equal(a.loss, b.loss)]
+    assert same in ([], ['not shuffled']), 'each has an order of its own'

@@ -374,12 +374,12 @@ def test_doctor_finds_this_machine_fit(capsys):
 
 
 def only(broken, capsys, *words):
-    "The doctor names these checks, says what is wrong and how to mend it, and goes on."
+    "The doctor names these checks, says what is wrong and how to fix it, and goes on."
     code, lines, last = doctor(capsys)
     assert code == 1 and last == f'Failed: {", ".join(broken)}.'
     for name in cli._CHECKS:
         assert re.match(f'{name} +{"FAILED" if name in broken else "ok"} ', lines[name])
-    assert 'To mend: ' in lines[broken[0]]
+    assert 'To fix: ' in lines[broken[0]]
     for word in words: assert str(word) in lines[broken[0]]
 
 

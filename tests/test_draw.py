@@ -22,7 +22,7 @@ from sgd_course.data import threes_and_sevens
 from sgd_course.draw import to_mnist, centre_of_mass, draw_digit, explain, find_layout, render_strokes
 
 
-# points across and down, drawn by hand on paper of 100 by 100
+# points across and down, drawn by hand on a canvas of 100 by 100
 DRAWN = {
     'round 3': [[(28, 24), (38, 14), (54, 11), (68, 18), (70, 31), (60, 42), (45, 47), (62, 50), (74, 60), (75, 75),
                  (64, 87), (46, 90), (31, 84), (26, 75)]],
@@ -177,10 +177,10 @@ def test_a_bitmap_is_a_picture():
 
 
 @pytest.mark.parametrize('image, words', [
-    ('three.png', "image is 'three.png': expected a picture"), (None, 'image is None: expected a picture'),
-    (np.zeros((28, 28, 3)), "shape .28, 28, 3. .* Make it grey first"), (np.array([['a']]), 'expected a picture'),
+    ('three.png', "image is 'three.png': expected an image"), (None, 'image is None: expected an image'),
+    (np.zeros((28, 28, 3)), "shape .28, 28, 3. .* Make it grey first"), (np.array([['a']]), 'expected an image'),
     (torch.ones(4, 4)*255, r'numbers from 255 to 255: expected ink from 0 \(none\) to 1'),
-    (torch.ones(4, 4, dtype=torch.complex64), 'complex64: expected a picture'), (torch.zeros(3), 'shape .3,.'),
+    (torch.ones(4, 4, dtype=torch.complex64), 'complex64: expected an image'), (torch.zeros(3), 'shape .3,.'),
     (Image.new('L', (28, 28)), 'no ink')])
 def test_what_is_no_picture(image, words):
     with pytest.raises(ValueError, match=words): to_mnist(image)
@@ -244,7 +244,7 @@ def test_shares_of_a_linear_model_add_up():
 
 
 @pytest.mark.parametrize('error, words, model', [
-    (TypeError, 'model is 3: expected a function of pictures', 3),
+    (TypeError, 'model is 3: expected a function of images', 3),
     (ValueError, r'\(3, 784\): RuntimeError: .*\n  \(3, 28, 28\): RuntimeError: .*\n  \(3, 1, 28, 28\): RuntimeError: ',
      nn.Linear(10, 1)),
     (ValueError, r'gave shape \(3, 10\), expected \(3,\) or \(3, 1\)', nn.Linear(784, 10)),
@@ -347,7 +347,7 @@ def test_model_without_gradient():
 # --- in the browser
 
 class Sheet:
-    "A sheet of paper in an open notebook."
+    "A canvas in an open notebook."
     def __init__(self, book, n=0):
         self.book, self.page = book, book.page
         self.el = book.page.locator('.sgd-draw').nth(n)
@@ -427,7 +427,7 @@ def mouse_touch_and_pen(sheet):
 def a_pen_that_rests(sheet):
     "No answer comes to what is not new, and none must be waited for."
     busy = lambda: sheet.el.get_by_text('Python is busy')
-    for what in 'the pen rests', 'Clear on empty paper':
+    for what in 'the pen rests', 'Clear on an empty canvas':
         sheet.clear.click()
         x, y = sheet.places([(80, 80)])[0]
         if what == 'the pen rests':
@@ -529,7 +529,7 @@ def test_set_from_python_and_two_sheets(open_book, lab):
     assert sheet.canvas.evaluate('c => c.toDataURL()') == again.canvas.evaluate('c => c.toDataURL()')
     sheet.ask('setattr(sheet, "sample", 6)')
     for one in (sheet, again): expect(one.el.get_by_role('radio').nth(6)).to_be_checked()
-    expect(sheet.canvas).to_have_attribute('aria-label', 'Empty paper')
+    expect(sheet.canvas).to_have_attribute('aria-label', 'Empty canvas')
     sheet.ask('setattr(model.keywords["w"], "data", torch.zeros(3, 1))')
     sheet.draw(DRAWN['plain 7'][:1])
     expect(sheet.words).to_contain_text('The model fails: ')

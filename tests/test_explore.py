@@ -243,7 +243,7 @@ def test_kernel_without_a_loop(monkeypatch):
 
 def test_what_a_terminal_says(tmp_path):
     e = explore(line, x=[1, 2])
-    assert repr(e) == "<Explorer at x = 1: sliders in a notebook, or its pictures with .save('page.html')>"
+    assert repr(e) == "<Explorer at x = 1: sliders in a notebook, or its figures with .save('page.html')>"
     e.save(tmp_path/'page.html')
     page = (tmp_path/'page.html').read_text(encoding='utf-8')
     assert page.startswith('<!doctype html><meta charset="utf-8">') and page.count('<img alt="to ') == 2

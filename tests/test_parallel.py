@@ -18,8 +18,8 @@ from conftest import run
 from torch import nn
 
 from sgd_course import parallel
-from sgd_course.parallel import (Worker, this_worker, weights_hash, launch, load_checkpoint, shard_batches, ring_all_reduce,
-                                 save_checkpoint, estimate_step_time, train_distributed)
+from sgd_course.launch import Worker, launch, load_checkpoint, save_checkpoint, this_worker
+from sgd_course.parallel import estimate_step_time, ring_all_reduce, shard_batches, train_distributed, weights_hash
 
 EPOCHS = 10
 slow = pytest.mark.slow  # they start, kill and await other processes; lesson 15 starts two of these runs, too
@@ -393,7 +393,7 @@ def test_interrupt_ends_all(tmp_path):
 
 @slow
 def test_workers_end_when_the_launcher_is_killed(tmp_path):
-    code = f'from sgd_course.parallel import launch; launch(2, epochs=10**6, quiet=True, checkpoint="{tmp_path/"c"}")'
+    code = f'from sgd_course.launch import launch; launch(2, epochs=10**6, quiet=True, checkpoint="{tmp_path/"c"}")'
     with subprocess.Popen([sys.executable, '-c', code], env=ENV) as p:  # quiet: no broken pipe must be needed
         try: assert until((tmp_path/'c').exists, 60) and len(processes(tmp_path)) >= 4
         finally: p.kill()

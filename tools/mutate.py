@@ -30,8 +30,9 @@ REPO = Path(__file__).resolve().parent.parent
 MODULES = dict(pixels=(10, '01_pixels'), slope=(8, '02_slope'), gradients=(12, '03_gradients'),
                descent=(18, '04_learning_rate'), curve=(12, '05_seven_steps'), classifier=(26, '06_threes_and_sevens'),
                broken=(14, '08_broken'), layers=(22, '11_layers'), optimizers=(24, '13_optimizers'),
-               parallel=(22, '15_many_machines'), check=(26, 'api/check'), data=(14, 'api/data'),
-               explore=(22, 'api/explore'), training=(8, 'api/training'), validate=(8, 'api/validate'))
+               parallel=(14, '15_many_machines'), check=(26, 'api/check'), data=(14, 'api/data'),
+               explore=(22, 'api/explore'), launch=(12, 'api/launch'), training=(8, 'api/training'),
+               validate=(8, 'api/validate'))
 ELSEWHERE = 'test_cli', 'test_package', 'test_repository', 'test_notebooks', 'test_front_ends', 'test_bar'
 BUDGET = 60  # seconds that the tests of one change may take when nothing is wrong, notebooks aside
 OTHER = dict(mean='sum', sum='mean', min='max', max='min', amin='amax', amax='amin', argmin='argmax', argmax='argmin',

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['check_mean_gradient', 'check_my_images', 'check_ring_step', 'check_best_workers', 'predict_parts', 'predict_ring',
-           'predict_lost', 'mean_gradient', 'my_images', 'ring_step', 'best_workers']
+           'predict_lost', 'predict_slow', 'mean_gradient', 'my_images', 'ring_step', 'best_workers']
 
 # %% ../../nbs/solutions/15_many_machines.ipynb #95fbd4b7
 import torch
@@ -19,33 +19,33 @@ def mean_gradient(grads, sizes):
 # %% ../../nbs/solutions/15_many_machines.ipynb #7e19b917
 def _of_the_whole(grads, sizes):
     each = torch.cat([g.expand(n, -1) for g, n in zip(grads, sizes)])
-    return each.mean(0)  # every image with the mean gradient of its part
+    return each.mean(0)  # every image with the mean gradient of its shard
 
-def _parts(g):
+def _shards(g):
     n = int(torch.randint(2, 5, (), generator=g))
     sizes = (torch.randperm(9, generator=g)[:n] + 1).tolist()
     return [torch.randn(3, generator=g) for _ in sizes], sizes
 
 check_mean_gradient = Exercise(
-    mean_gradient, '15', oracle=_of_the_whole, random=_parts,
+    mean_gradient, '15', oracle=_of_the_whole, random=_shards,
     cases=[([torch.tensor([1., 0., 2.]), torch.tensor([4., 3., 2.])], [1, 2])],
-    why='Each image counts once, in whichever part it is. With parts of one size it is the plain '
-        'mean, which is what DistributedDataParallel takes.',
-    hints=['How many images does each gradient speak for?',
-           'A mean times its size is a sum. Sums can be added.',
-           'Add up `n*g` for all parts, and divide by the number of all images.'],
+    why='Each image counts once, in whichever shard it is. With shards of one size it is the '
+        'plain mean, which is what DistributedDataParallel takes.',
+    hints=['Of how many images is each gradient the mean?',
+           'A mean times the number of its images is a sum, and sums can be added.',
+           'Add up `n*g` for all shards, and divide by the number of all images.'],
     mistakes={
-        'That is the plain mean. A part with more images must count for more.':
+        'That is the plain mean. A shard with more images must count for more.':
             lambda grads, sizes: sum(grads)/len(grads),
-        'You added up the gradients. A mean is wanted.':
+        'You added up the gradients. The exercise asks for a mean.':
             lambda grads, sizes: sum(grads),
-        'You weighted them, and divided by the number of parts. Divide by the number of images.':
+        'You weighted them, and divided by the number of shards. Divide by the number of images.':
             lambda grads, sizes: sum(n*g for n, g in zip(sizes, grads))/len(grads),
         'You weighted them and stopped: divide by the number of all images.':
             lambda grads, sizes: sum(n*g for n, g in zip(sizes, grads)),
         'You divided each mean by the number of all images: it is a mean already, so multiply it '
         'by its size.': lambda grads, sizes: sum(grads)/sum(sizes),
-        'You gave small parts the large weights. Multiply by the size.':
+        'You gave the small shards the large weights. Multiply by the size.':
             lambda grads, sizes: sum(g/n for n, g in zip(sizes, grads))/sum(1/n for n in sizes)})
 
 # %% ../../nbs/solutions/15_many_machines.ipynb #e126518e
@@ -71,20 +71,20 @@ def _of_the_last(g):
 check_my_images = Exercise(
     my_images, '15', oracle=_torchs_images, random=_of_the_last,
     cases=[(10, 3, 4), (12, 1, 4), (10, 0, 4)],
-    why='All workers take equally many steps, so none waits for one that has finished. The price '
-        'is a few images that count twice, unless one takes them out again, as `shard_batches` does.',
-    hints=['How many images does each worker get, if `n` is divided by `world` and rounded up?',
-           'Count on beyond the end: `range(rank, each*world, world)`.',
+    why='All workers make equally many steps, so none waits for one that has finished. The price '
+        'is a few images that count twice, unless they are taken out again, as in `shard_batches`.',
+    hints=['How many images does each worker get, if `n/world` is rounded up?',
+           'Continue beyond the end: `range(rank, each*world, world)`.',
            'An index of `n` or more begins again from the front: `i % n`.'],
     mistakes={
-        'You gave it a block of neighbours. It gets every `world`-th image.': _block,
-        'It gets fewer images than others do. The order begins again from the front.':
+        'You return a block of neighbouring images. It gets every `world`-th image.': _block,
+        'It gets fewer images than the others. Where they run out, begin again from image 0.':
             lambda n, rank, world: list(range(rank, n, world)),
-        'You left images out so that it comes out even. Round up, and repeat some instead.':
+        'You left images out to make it come out even. Round up, and repeat some instead.':
             lambda n, rank, world: list(range(rank, n//world*world, world)),
-        'You repeat the last image. The order begins again from the front.':
+        'You repeat the last image. Begin again from image 0 instead.':
             lambda n, rank, world: [min(i, n - 1) for i in range(rank, -(-n//world)*world, world)],
-        'You count on beyond the last image, `n - 1`. The order begins again from the front.':
+        'You continue beyond the last image, `n - 1`. Begin again from image 0.':
             lambda n, rank, world: list(range(rank, -(-n//world)*world, world)),
         'Workers are counted from 0: worker `rank` begins with image `rank`, not with the one '
         'before.': lambda n, rank, world: [(i - 1) % n for i in range(
@@ -102,7 +102,7 @@ def ring_step(has, s):
 
 # %% ../../nbs/solutions/15_many_machines.ipynb #c750b19b
 def _in_a_row(has, s, way=1, add=True, back=1):
-    "One after the other, or the wrong way, or not added."
+    "One after another, or the wrong way, or not added."
     n, new = len(has), has.clone()
     for r in range(n):
         k, to = (r - s*back) % n, (r + way) % n
@@ -120,24 +120,24 @@ check_ring_step = Exercise(
     ring_step, '15',
     cases=[(torch.arange(9.).reshape(3, 3), 1), (torch.ones(4, 4), 0)],
     random=lambda g: (torch.randn(4, 4, generator=g), int(torch.randint(1, 3, (), generator=g))),
-    why='In each step every worker sends one piece and receives another, so all the wires are '
-        'busy all the time.',
-    hints=['Who sends what? For each `r`, piece `k = (r - s) % N` of row `r`.',
+    why='In each step every worker sends one chunk and receives another, so all connections '
+        'are busy all the time.',
+    hints=['Who sends what? For each `r`, chunk `k = (r - s) % N` of row `r`.',
            'It arrives in row `(r + 1) % N`, in the same column `k`.',
            'Begin with `new = has.clone()`, and for each r: `new[(r + 1) % N, k] += has[r, k]`.'],
     mistakes={
-        'You put the piece in the place of the old one. It is added.':
+        'You replaced the old chunk by the new one. It is added.':
             lambda has, s: _in_a_row(has, s, add=False),
-        'You send to the worker before. The next one is `(r + 1) % N`.':
+        'You send to the previous worker. The next one is `(r + 1) % N`.':
             lambda has, s: _in_a_row(has, s, way=-1),
-        'Each worker sends piece `r` in every step. It is `(r - s) % N`, another one each time.':
+        'Each worker sends chunk `r` in every step. It is `(r - s) % N`, another one each time.':
             lambda has, s: _in_a_row(has, 0),
-        'You count the pieces forwards. It is `(r - s) % N`.':
+        'You count the chunks forwards. It is `(r - s) % N`.':
             lambda has, s: _in_a_row(has, s, back=-1),
         'Rows and columns are mixed up: there is a row for each worker, `has[r, k]`.':
             lambda has, s: ring_step(has.T, s).T,
-        'You send everything at once. Each worker sends one piece.': _all_of_it,
-        'The sender has lost its piece. It sends a copy.': _moved})
+        'You send everything at once. Each worker sends one chunk.': _all_of_it,
+        'The sender has lost its chunk. It sends a copy.': _moved})
 
 # %% ../../nbs/solutions/15_many_machines.ipynb #ea4f5fa0
 def best_workers(compute, latency, transfer, most):
@@ -159,16 +159,16 @@ check_best_workers = Exercise(
            (10., .0001, .1, 4), (20., .0001, .1, 50), (.62, .1, .1, 8)],
     random=_any_times,
     why='More workers compute less each, but the messages follow one another, and in the end '
-        'waiting eats up what was gained.',
+        'the waiting uses up what was gained.',
     hints=['Write the time of a step as a function of the number of workers, `n`.',
            'Three parts: `compute/n`, `2*(n - 1)*latency`, and `2*(n - 1)/n*transfer`.',
-           '`min(range(1, most + 1), key=time)` gives the n for which `time(n)` is smallest.'],
+           '`min(range(1, most + 1), key=time)` returns the n for which `time(n)` is smallest.'],
     mistakes={
-        'You gave the time. The number of workers is wanted.':
+        'You return the time. The exercise asks for the number of workers.':
             lambda c, l, t, most: min(c/n + 2*(n - 1)*(l + t/n) for n in range(1, most + 1)),
-        'You leave `most` itself out: `range(1, most)` ends before it.':
+        'You left out `most` itself: `range(1, most)` ends before it.':
             lambda *args: best_workers(*args[:3], max(1, args[3] - 1)),
-        'That is the position in a list, counted from 0. Give the number of workers.':
+        'That is the position in a list, counted from 0. Return the number of workers.':
             lambda *args: best_workers(*args) - 1,
         'Both the waiting and the sending have `2*(n - 1)`. You have `n - 1`.':
             _fastest(lambda n, c, l, t: c/n + (n - 1)*(l + t/n)),
@@ -176,41 +176,53 @@ check_best_workers = Exercise(
             _fastest(lambda n, c, l, t: c/n + 2*(n - 1)/n*t),
         'You left out the sending: `2*(n - 1)/n*transfer`.':
             _fastest(lambda n, c, l, t: c/n + 2*(n - 1)*l),
-        'Everybody sends the whole gradient in each message. It is a piece, an `n`-th of it.':
+        'You send the whole gradient in each message. It is a chunk, an `n`-th of it.':
             _fastest(lambda n, c, l, t: c/n + 2*(n - 1)*(l + t)),
         'You wait for `n - 1` messages. The ring goes round nearly twice: `2*(n - 1)`.':
             _fastest(lambda n, c, l, t: c/n + (n - 1)*l + 2*(n - 1)/n*t),
-        'You looked for the longest time. The shortest is wanted.':
+        'You looked for the longest time. The exercise asks for the shortest.':
             _fastest(lambda n, c, l, t: -(c/n + 2*(n - 1)*(l + t/n)))})
 
 # %% ../../nbs/solutions/15_many_machines.ipynb #f40be8dd
 predict_parts = Prediction(
     'parts', 'One worker has 100 images and the other 156. Is the plain mean of their gradients '
     'the gradient of the batch?', 'no',
-    {'yes': 'Only if both parts are equally large.',
+    {'yes': 'Only if both shards have the same size.',
      'no': 'The 100 images would count as much as the 156. Each gradient must be weighted by the '
-           'size of its part.',
-     'only if shuffled': 'Shuffling makes the parts alike, not equal. The weights are still '
-                         'wrong.'})
+           'size of its shard.',
+     'only if shuffled': 'Shuffling makes the shards alike, not equally large. The weights '
+                         'are still wrong.'})
 
 # %% ../../nbs/solutions/15_many_machines.ipynb #77cf8439
 predict_ring = Prediction(
-    'ring', 'Two workers each send as many numbers as one gradient has. And each of eight?',
+    'ring', 'Two workers each send as many numbers as the gradient has. And each of eight?',
     '1.75 times as many',
-    {'four times as many': 'There are four times as many workers, but each only talks to the next '
-                           'one, and sends an eighth of a gradient at a time.',
-     '1.75 times as many': 'It sends 14 pieces, and each is an eighth of the gradient.',
-     'as many': 'It is three quarters more: 14 pieces, each an eighth of the gradient.',
-     'seven times as many': 'So it would be if each sent its gradient to all seven others.'})
+    {'four times as many': 'There are four times as many workers, but each sends only to the '
+                           'next one, and only an eighth of a gradient at a time.',
+     '1.75 times as many': 'It sends 14 chunks, and each is an eighth of the gradient.',
+     'as many': 'It is three quarters more: 14 chunks, each an eighth of the gradient.',
+     'seven times as many': 'That would be so if each sent its gradient to all seven others.'})
 
 # %% ../../nbs/solutions/15_many_machines.ipynb #496fd512
 predict_lost = Prediction(
     'lost', 'A worker is killed some time after the second of 10 epochs was saved. torchrun starts '
     'all of them again. What has to be done again?', 'less than an epoch',
-    {'everything': 'So it would be without a checkpoint.',
-     'less than an epoch': 'All go on from the last checkpoint. What they had done since is done '
-                           'again.',
+    {'everything': 'That would be so without a checkpoint.',
+     'less than an epoch': 'All go on from the last checkpoint. What they had done since then is '
+                           'done again.',
      'nothing': 'The steps since the last checkpoint are lost, for the other worker too: it had '
                 'them in its memory only.',
-     'only what the dead one did': 'The other one cannot go on alone, and its steps since the '
+     'only what the dead worker did': 'The other one cannot go on alone, and its steps since the '
                                    'checkpoint are lost too.'})
+
+# %% ../../nbs/solutions/15_many_machines.ipynb #15ab9001
+predict_slow = Prediction(
+    'slow', 'One of four workers needs 1.5 times as long to compute as each of the others. How '
+    'much longer does the step take?', 'half of a computing time',
+    {'an eighth of a computing time': 'That is its delay divided by four, as if the others could '
+                                      'help. Each has a shard of its own.',
+     'half of a computing time': 'The sum cannot be complete before the last gradient is there, so '
+                                 'the whole delay is added to the step.',
+     'two computing times': 'The delay is not passed on from worker to worker: all of them '
+                            'wait for it at the same time.',
+     'not at all': 'The others would have to leave out its images, and it would be another step.'})
