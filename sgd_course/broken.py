@@ -44,6 +44,7 @@ def faulty_loss(
     if 'shapes broadcast' in faults: yb = yb[:, 0]
     return (preds - yb.to(preds.dtype)).abs().mean()
 
+# %% ../nbs/08_broken.ipynb #317c5873
 def faulty_step(
     faults,     # names from `FAULTS`; () for none
     params,     # tensors that require grad and have one
@@ -64,6 +65,7 @@ class StepReport(NamedTuple):
     after: float        # loss of the same batch after the step
     left: bool          # is there still a gradient after the step?
 
+# %% ../nbs/08_broken.ipynb #db10da2b
 def first_step(
     *faults,        # names from `FAULTS`
     lr: float=1.0,  # learning rate, > 0
@@ -200,6 +202,7 @@ def three_parts(
     order = torch.randperm(total, generator=torch.Generator().manual_seed(whole('seed', seed)))
     return order[:n], order[n:2*n], order[2*n:]
 
+# %% ../nbs/08_broken.ipynb #e30a9afd
 @few_threads()
 def reported_accuracy(
     faults,            # names from `FAULTS`; () for none

@@ -129,6 +129,7 @@ class BatchRuns(NamedTuple):
     at: list           # for each batch size the numbers of steps after which it was measured
     loss: list         # for each batch size (len(at), k): cross-entropy of all training images
 
+# %% ../nbs/09_noise.ipynb #ea079736
 def batch_sweep(
     bss,        # m batch sizes, >= 1
     lrs,        # k learning rates, > 0
