@@ -152,10 +152,10 @@ _NO_SCORES = """model gave no {1} scores for each picture. These shapes were tri
 
 # %% ../nbs/api/draw.ipynb #687afff5
 def find_layout(
-    model,            # function of n pictures that gives n scores
-    x: torch.Tensor,  # (n, 28, 28) pictures to try it with, n > 1
+    model,            # function of n images that gives n scores
+    x: torch.Tensor,  # (n, 28, 28) images to try it with, n > 1
     k=1,              # how many scores it gives for each picture
-) -> tuple:           # how it takes a picture: (784,), (28, 28) or (1, 28, 28)
+) -> tuple:           # how it takes an image: (784,), (28, 28) or (1, 28, 28)
     "Find out what a model takes. Raises `TypeError` or `ValueError`, with what was tried."
     if not callable(model):
         raise TypeError(f'model is {model!r:.200}: expected a function of images (n, 784), '
@@ -174,7 +174,7 @@ def find_layout(
 
 # %% ../nbs/api/draw.ipynb #563a9dec
 class Explanation(NamedTuple):
-    "What a model says to one picture."
+    "What a model says about one image."
     score: float                     # above 0: the first digit of the pair
     probability: float               # of the first digit: the sigmoid of the score
     attributions: torch.Tensor|None  # (28, 28) gradient times ink; `None`: of a model without one
