@@ -102,6 +102,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'sgd_course.check._marks': ('api/check.html#_marks', 'sgd_course/check.py'),
                                   'sgd_course.check._merged': ('api/check.html#_merged', 'sgd_course/check.py'),
                                   'sgd_course.check._note': ('api/check.html#_note', 'sgd_course/check.py'),
+                                  'sgd_course.check._now': ('api/check.html#_now', 'sgd_course/check.py'),
                                   'sgd_course.check._numbers': ('api/check.html#_numbers', 'sgd_course/check.py'),
                                   'sgd_course.check._numbers_differ': ('api/check.html#_numbers_differ', 'sgd_course/check.py'),
                                   'sgd_course.check._page_class': ('api/check.html#_page_class', 'sgd_course/check.py'),

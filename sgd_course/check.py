@@ -333,6 +333,24 @@ def _locked(file):
     return FileLock(Path(tempfile.gettempdir())/f'sgd_course_{name}.lock', timeout=5)
 
 # %% ../nbs/api/check.ipynb #34ebd37a
+_NAMES = dict(  # exercises that had another name in version 0.1.0
+    loudest_pixel='top_pixel', right_of_each='per_class_accuracy', walk_down='descent_path',
+    place_after='x_after', best_rate='best_lr', largest_rate='largest_lr',
+    careful_step='backtracking_step', missed='miss_rates', stop_at='early_stopping_epoch',
+    big_step='accumulated_step', mended_loss='fixed_loss', mended_step='fixed_step',
+    staircase='step_decay', fading_mean='ema')
+_LESSONS = {'stop_at': '07', 'staircase': '14', 'mended_loss': '08',
+            'mended_step': '08', 'honest_report': '08', 'examine_step': '08', 'diagnosis': '08',
+            **dict.fromkeys(('count_parameters', 'net_scores', 'merge_layers', 'entropy_slopes',
+                             'tent'), '11'),
+            **dict.fromkeys(('momentum_step', 'fading_mean', 'nesterov'), '13'),
+            **dict.fromkeys(('mean_gradient', 'my_images', 'ring_step', 'best_workers'), '15')}
+
+def _now(key):
+    "The key of an exercise today: lessons were renumbered, and exercises renamed."
+    lesson, _, name = key.partition(' ')
+    return f'{_LESSONS.get(name, lesson)} {_NAMES.get(name, name)}' if name else key
+
 def _valid(marks):
     "Is it what `_save` writes?"
     return isinstance(marks, dict) and all(
@@ -345,7 +363,7 @@ def _read(file):
     except FileNotFoundError: return {}
     try: marks = json.loads(raw)  # as UTF-8, or as its byte order mark says
     except (ValueError, RecursionError): marks = None
-    if _valid(marks): return marks
+    if _valid(marks): return {_now(k): m for k, m in marks.items()}
     aside = (file.with_name(f'{file.stem}_damaged_{n}.json') for n in range(1, 1000))
     aside = next(f for f in aside if not f.exists())
     os.replace(file, aside)

@@ -554,6 +554,15 @@ def test_marks_are_read_where_nothing_can_be_written(monkeypatch):
     assert progress().done == 0
 
 
+def test_marks_of_before_the_renumbering():
+    was = ['01 loudest_pixel', '03 whole_step', '06 stop_at', '07 diagnosis', '08 tent', '09 staircase', '10 ring_step']
+    now = ['01 top_pixel', '03 whole_step', '07 early_stopping_epoch', '08 diagnosis', '11 tent', '14 step_decay', '15 ring_step']
+    assert set(now) <= {e.key for e in EXERCISES.values()}
+    Path(PROGRESS).write_text(json.dumps({k: dict(tries=2, correct=True) for k in was}))
+    assert list(check._marks()) == now and progress().done == 7
+    assert [check._now(k) for k in [*now, 'a']] == [*now, 'a']
+
+
 def test_a_lock_that_was_left_behind():
     Path(check._locked(Path(PROGRESS)).lock_file).touch()
     exercise()(scaled)
