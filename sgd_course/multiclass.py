@@ -117,8 +117,8 @@ def _limits(edges, like):
 
 # %% ../nbs/10_ten_digits.ipynb #18135b7f
 def reliability(
-    probs: torch.Tensor,  # (n, k) probabilities
-    y: torch.Tensor,      # (n,) right classes
+    probs: torch.Tensor,                                 # (n, k) probabilities
+    y: torch.Tensor,                                     # (n,) right classes
     edges=(0., .1, .2, .3, .4, .5, .6, .7, .8, .9, 1.),  # m + 1 limits of m intervals, rising
 ) -> ReliabilityDiagram:
     """Claimed and true fraction of right predictions (Guo and others, 2017, arXiv:1706.04599).
@@ -172,13 +172,13 @@ def _softmax_epoch(w, b, lrs, x, y, batches):
 
 # %% ../nbs/10_ten_digits.ipynb #3c86841b
 def sweep_softmax(
-    lrs,            # m learning rates, > 0
-    data: Digits,   # images (n, 28, 28) or (n, 784), labels (n,) from 0 to k - 1
-    epochs=6,       # passes through the training images, >= 1
+    lrs,             # m learning rates, > 0
+    data: Digits,    # images (n, 28, 28) or (n, 784), labels (n,) from 0 to k - 1
+    epochs=6,        # passes through the training images, >= 1
     bs=256, seed=0,  # images in a batch, and the seed of their order
-    k=10,           # number of classes
-    progress=True,  # show a bar
-) -> SoftmaxSweep:  # losses, accuracies and weights for each learning rate and epoch
+    k=10,            # number of classes
+    progress=True,   # show a bar
+) -> SoftmaxSweep:   # losses, accuracies and weights for each learning rate and epoch
     "Train a linear softmax classifier with every learning rate at once. Raises as `train_softmax`."
     lrs = valid_lr(lrs, many=True).float().reshape(-1)
     x, y, valid_x, valid_y = (class_numbers('labels', v, k) if i % 2 else v.flatten(1)

@@ -90,9 +90,9 @@ def noisy_descent(
 
 # %% ../nbs/09_noise.ipynb #58825de2
 def stationary_variance(
-    lr: float,  # learning rate, > 0
-    curvature,  # of a parabola, > 0; or several, one for each weight
-    std,        # standard deviation of the gradient's noise, >= 0
+    lr: float,      # learning rate, > 0
+    curvature,      # of a parabola, > 0; or several, one for each weight
+    std,            # standard deviation of the gradient's noise, >= 0
 ) -> torch.Tensor:  # variance of each weight after many steps, in the shape of `curvature`
     "`lr*std**2/(c*(2 - lr*c))`. Raises `ValueError` where it diverges, from `lr*c = 2` on."
     lr, c = valid_lr(lr).item(), valid_lr(curvature, many=True, name='curvature')

@@ -267,7 +267,8 @@ def _in_parts(answer, x, y, w, b, lr, parts):
     return loss
 
 # %% ../../nbs/solutions/06_threes_and_sevens.ipynb #6a07513d
-def _accumulated_step(x, y, w, b, lr, parts, share=None, every=False, last=False, clear='wb', move='wb'):
+def _accumulated_step(x, y, w, b, lr, parts, share=None, every=False, last=False, clear='wb',
+                      move='wb'):
     "`accumulated_step` with a switch for each mistake."
     losses = []
     for n, i in enumerate(parts, 1):
@@ -283,7 +284,8 @@ def _accumulated_step(x, y, w, b, lr, parts, share=None, every=False, last=False
 
 def _big_steps(**switches): return lambda *args: _accumulated_step(*args, **switches)
 
-def _all_at_once(x, y, w, b, lr, parts): return _accumulated_step(x, y, w, b, lr, [torch.arange(len(x))])
+def _all_at_once(x, y, w, b, lr, parts):
+    return _accumulated_step(x, y, w, b, lr, [torch.arange(len(x))])
 
 def _tells(give, late=False):
     "`accumulated_step` that makes another number of the parts' losses, or of those after the step."

@@ -112,7 +112,8 @@ def _deviation(accuracies, correction=1):
 check_mean_and_error = Exercise(
     mean_and_error, '07', oracle=_by_torch, cases=[([.9, .92, .94],), ([.5, .7],)],
     use=lambda answer, accuracies: [float(v) for v in answer(accuracies)],
-    random=lambda g: ([uniform(g, .9, .99) for _ in range(int(torch.randint(3, 8, (), generator=g)))],),
+    random=lambda g: ([uniform(g, .9, .99)
+                       for _ in range(int(torch.randint(3, 8, (), generator=g)))],),
     why='More trainings make the mean more certain, although a single training varies as much as '
         'before.',
     hints=['First the mean; then how far each accuracy is from it.',
@@ -138,7 +139,8 @@ predict_digit_rate = Prediction(
     {'below 0.1': 'That converges slowly: after 20 epochs it is still on its way.',
      '0.1 to 2': 'That is good, and not yet the best.',
      '2 to 20': 'Far from the usual advice of lesson 04, 0.001 to 0.1.',
-     'above 20': 'Nothing diverges, but it overshoots to where the sigmoid saturates, and ends worse.'})
+     'above 20': 'Nothing diverges, but it overshoots to where the sigmoid saturates, and ends '
+                 'worse.'})
 
 predict_early = Prediction(
     'early', 'We stop before the first epoch that is worse than the one before. What does it cost?',
