@@ -10,7 +10,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from sgd_course.broken import SYMPTOM_RANGES, _mystery, contradiction, measure_symptoms
 from sgd_course.classifier import BasicOptim, linear1, mnist_loss
-from sgd_course.exercises import broken, classifier, layers, optimizers, parallel, schedules
+from sgd_course.exercises import broken, classifier, layers, optimizers, parallel, schedules, selection
 
 pytestmark = [  # some hundred answers; the mistakes that exercises list are in test_check
     pytest.mark.slow, pytest.mark.filterwarnings('ignore:The .grad attribute of a Tensor that is not a leaf')]
@@ -24,7 +24,7 @@ def attack(ex, right, wrong, named):
     WRONG.extend(pytest.param(ex, *v, id=f'{ex.name}-{k}') for k, v in both.items())
 
 
-# --- 06 missed
+# --- 06 miss_rates
 
 def missed_by_loop(scores, yb):
     wrong, total = [0, 0], [0, 0]
@@ -304,7 +304,7 @@ attack(classifier.check_one_epoch,
          zeroes_nothing=('no gradient to be made zero', zeroes_nothing), none_times_rate=('`None`', none_times_rate)))
 
 
-# --- 06 early_stopping_epoch
+# --- 07 early_stopping_epoch
 
 def by_counting(accuracies, patience):
     best, bad = -1., 0
@@ -365,7 +365,7 @@ def says_at(found, end):
     return answer
 
 
-attack(classifier.check_early_stopping_epoch,
+attack(selection.check_early_stopping_epoch,
     dict(counting=by_counting, windows=by_windows, index=by_index, argmax=by_argmax),
     dict(declines=declines, not_reset=not_reset, against_patience_ago=lambda a, patience: next(
              (e for e in range(patience, len(a)) if a[e] <= a[e - patience]), len(a) - 1),
@@ -376,7 +376,7 @@ attack(classifier.check_early_stopping_epoch,
              accuracies.index(max(accuracies)) + patience, len(accuracies) - 1),
          best_at_the_end=says_at(lambda e: e, lambda e, best: best),
          nothing_at_the_end=says_at(lambda e: e, lambda e, best: None),
-         accuracy=lambda accuracies, patience: accuracies[classifier.early_stopping_epoch(accuracies, patience)]),
+         accuracy=lambda accuracies, patience: accuracies[selection.early_stopping_epoch(accuracies, patience)]),
     dict(one_too_many=('counted from 0', says_at(lambda e: e + 1, lambda e, best: e + 1)),
          length_at_the_end=('counted from 0', says_at(lambda e: e, lambda e, best: e + 1))))
 

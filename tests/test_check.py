@@ -67,10 +67,11 @@ def loops(*args):
 @each_exercise
 @pytest.mark.parametrize('answer, words', [
     (crashes, 'stopped with an error, in line '), (loops, 'stopped after 0.1 seconds of computing. Does its loop'),
-    (nothing, '`None`|afterwards|error'), (text, 'a string: expected|afterwards|error|not the one'),
-    (nan, 'NaN|a number: expected|afterwards|error'), (shape, r'shape \(2, 3, 4, 5\): expected|afterwards|error'),
+    (nothing, '`None`|afterwards|error|of length'), (text, 'a string: expected|afterwards|error|not the one|of length'),
+    (nan, 'NaN|a number: expected|afterwards|error|of length'),
+    (shape, r'shape \(2, 3, 4, 5\): expected|afterwards|error|of length'),
     (lambda: 1, r'parameters are `\(\)`: expected `\(\w'), (None, 'your function itself'), (3, 'It is 3: expected'),
-    ('x', 'function itself'), (lambda *args: object(), 'of type `object`: expected|afterwards|error')])
+    ('x', 'function itself'), (lambda *args: object(), 'of type `object`: expected|afterwards|error|of length')])
 def test_exercise_refuses(ex, answer, words, monkeypatch):
     if answer is loops: monkeypatch.setattr(check, 'SECONDS', .1)
     result = ex(answer)

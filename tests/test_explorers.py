@@ -23,7 +23,7 @@ LESSONS = {
     '02_slope': ('explore_slope', 'def f(x): return x**2\n'),
     '04_learning_rate': ('explore_descent', 'def f(x): return x**2\n'),
     '05_seven_steps': ('explore_fit', 'time, speed, initial = make_roller_coaster()\n'),
-    '06_threes_and_sevens': ('explore_sweep', 'all_rates = sweep(torch.logspace(-3, 2, 41))\n'),
+    '07_how_good': ('explore_sweep', 'all_rates = lr_sweep(torch.logspace(-3, 2, 41))\n'),
     '11_layers': ('explore_folds', 'nets = width_sweep(*make_bullseye(), [1, 2, 3, 10], [0, 40, 320])\n'),
     '10_ten_digits': ('explore_softmax', 'digits = mnist()\n'),
     '13_optimizers': ('explore_momentum', 'start = [-1.5, .25]\n')}

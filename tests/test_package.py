@@ -107,7 +107,7 @@ def test_import_is_light(installed, offline, tmp_path):
 
 def test_digits_from_any_folder(installed, offline, tmp_path):
     code = ('from sgd_course.all import *; print(threes_and_sevens().train_x.shape, '
-            'digits(4, 9).valid_x.shape, mnist().train_x.shape)')
+            'mnist_pair(4, 9).valid_x.shape, mnist().train_x.shape)')
     out = run(installed/'python', '-c', code, cwd=tmp_path, env=offline)
     shapes = [f'torch.Size([{n}, 28, 28])' for n in (12396, 1991, 60000)]
     assert out.stdout == ' '.join(shapes) + '\n' and out.stderr == ''

@@ -285,7 +285,7 @@ predict_same_weights = Prediction(
      'less than a millionth': 'The same operations give the same numbers, up to rounding error.'})
 
 predict_left_to_you = Prediction(
-    'left_to_you', 'Which of the seven steps does `fit` leave to you?', 'initialise',
+    'left_to_you', 'Which of the seven steps does fit leave to you?', 'initialise',
     {'initialise': 'The model has its initial parameters before `Learner` gets it.',
      'loss': 'You choose the function, but `fit` calls it.',
      'step': 'You choose the optimizer, but `fit` calls its `step`.',
