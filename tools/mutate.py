@@ -27,12 +27,13 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 # how many changes of each module, and the page that exports it
-MODULES = dict(pixels=(10, '01_pixels'), slope=(8, '02_slope'), gradients=(12, '03_gradients'),
-               descent=(18, '04_learning_rate'), curve=(12, '05_seven_steps'), classifier=(26, '06_threes_and_sevens'),
-               broken=(14, '08_broken'), layers=(22, '11_layers'), optimizers=(24, '13_optimizers'),
-               parallel=(14, '15_many_machines'), check=(26, 'api/check'), data=(14, 'api/data'),
-               explore=(22, 'api/explore'), launch=(12, 'api/launch'), training=(8, 'api/training'),
-               validate=(8, 'api/validate'))
+MODULES = dict(pixels=(8, '01_pixels'), slope=(6, '02_slope'), gradients=(10, '03_gradients'),
+               descent=(16, '04_learning_rate'), curve=(12, '05_seven_steps'), classifier=(20, '06_threes_and_sevens'),
+               selection=(12, '07_how_good'), broken=(14, '08_broken'), noise=(14, '09_noise'),
+               multiclass=(16, '10_ten_digits'), layers=(16, '11_layers'), learner=(4, '12_fastai'),
+               optimizers=(16, '13_optimizers'), schedules=(16, '14_schedules'), parallel=(12, '15_many_machines'),
+               check=(24, 'api/check'), data=(12, 'api/data'), explore=(20, 'api/explore'), launch=(10, 'api/launch'),
+               optim=(10, 'api/optim'), training=(8, 'api/training'), validate=(12, 'api/validate'))
 ELSEWHERE = 'test_cli', 'test_package', 'test_repository', 'test_notebooks', 'test_front_ends', 'test_bar'
 BUDGET = 60  # seconds that the tests of one change may take when nothing is wrong, notebooks aside
 OTHER = dict(mean='sum', sum='mean', min='max', max='min', amin='amax', amax='amin', argmin='argmax', argmax='argmin',
