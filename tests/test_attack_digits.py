@@ -58,7 +58,7 @@ attack(classifier.check_miss_rates,
          second_right=('second', lambda scores, yb: (1 - (scores > 0)[yb == 1].float().mean(),
                                                      1 - (scores > 0)[yb == 0].float().mean())),
          first_right=('first', lambda scores, yb: tuple((scores > 0)[yb == v].float().mean() for v in (1, 0))),
-         percent=('per cent', lambda scores, yb: tuple(100*v for v in classifier.miss_rates(scores, yb))),
+         percent=('ercentages', lambda scores, yb: tuple(100*v for v in classifier.miss_rates(scores, yb))),
          all_are_3=('above 0', lambda scores, yb: classifier.miss_rates(scores.sigmoid(), yb))))
 
 
@@ -379,6 +379,33 @@ attack(selection.check_early_stopping_epoch,
          accuracy=lambda accuracies, patience: accuracies[selection.early_stopping_epoch(accuracies, patience)]),
     dict(one_too_many=('counted from 0', says_at(lambda e: e + 1, lambda e, best: e + 1)),
          length_at_the_end=('counted from 0', says_at(lambda e: e, lambda e, best: e + 1))))
+
+
+# --- 07 fold, mean_and_error
+
+attack(selection.check_fold,
+    dict(tensors=lambda n, k, i: (torch.tensor([j for j in range(n) if j % k != i]), torch.arange(i, n, k)),
+         sets=lambda n, k, i: (sorted(set(range(n)) - set(range(i, n, k))), range(i, n, k)),
+         mask=lambda n, k, i: ((torch.arange(n) % k != i).nonzero()[:, 0], (torch.arange(n) % k == i).nonzero()[:, 0])),
+    dict(falling=lambda n, k, i: tuple(part[::-1] for part in selection.fold(n, k, i)),
+         last_left_out=lambda n, k, i: tuple(part[:-1] for part in selection.fold(n, k, i)),
+         counted_from_1=lambda n, k, i: tuple([j + 1 for j in part] for part in selection.fold(n, k, i)),
+         held_out_alone=lambda n, k, i: list(range(i, n, k)),
+         nothing_held_out=lambda n, k, i: (list(range(n)), []), k_of_them=lambda n, k, i: (list(range(k, n)), list(range(k))),
+         masks=lambda n, k, i: ([j % k != i for j in range(n)], [j % k == i for j in range(n)])),
+    dict(both=('trained on', lambda n, k, i: (list(range(n)), list(range(i, n, k)))),
+         swapped=('other way round', lambda n, k, i: selection.fold(n, k, i)[::-1])))
+
+attack(selection.check_mean_and_error,
+    dict(torchs=lambda a: (torch.tensor(a).double().mean(), torch.tensor(a).double().std()/len(a)**.5),
+         lists=lambda a: [sum(a)/len(a), (sum((v - sum(a)/len(a))**2 for v in a)/(len(a)*(len(a) - 1)))**.5]),
+    dict(twice=lambda a: (selection.mean_and_error(a)[0], 2*selection.mean_and_error(a)[1]),
+         median=lambda a: (sorted(a)[len(a)//2] + .01, selection.mean_and_error(a)[1]),
+         range_=lambda a: (sum(a)/len(a), max(a) - min(a)), mean_alone=lambda a: sum(a)/len(a),
+         deviation_from_first=lambda a: (sum(a)/len(a), (sum((v - a[0])**2 for v in a)/(len(a) - 1)/len(a))**.5),
+         per_cent=lambda a: tuple(100*v for v in selection.mean_and_error(a))),
+    dict(swapped=('First the mean', lambda a: selection.mean_and_error(a)[::-1]),
+         best=('the best', lambda a: (max(a), selection.mean_and_error(a)[1]))))
 
 
 # --- 06 accumulated_step
@@ -1142,7 +1169,7 @@ def test_every_exercise_is_attacked():
     for (lesson, name) in own:
         right, wrong = ([p for p in ps if p.values[0].name == name] for ps in (RIGHT, WRONG))
         assert len(right) >= 2 and len(wrong) >= 5, name
-    there = {(ex.lesson, ex.name) for m in (broken, classifier, layers, optimizers, parallel, schedules)
+    there = {(ex.lesson, ex.name) for m in (broken, classifier, layers, optimizers, parallel, schedules, selection)
              for ex in vars(m).values() if hasattr(ex, 'mistakes')}
     assert own == there
 

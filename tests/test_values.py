@@ -375,6 +375,15 @@ def test_a_chosen_rate_has_the_lowest_loss_on_what_was_held_back():
     assert_close(few.weight, model.weight)
 
 
+def test_what_is_held_out_is_not_trained_on(monkeypatch):
+    d, seen = digits(3000), []
+    monkeypatch.setattr(layers, 'run_config', lambda config, seed, data: seen.append(data) or (nn.Linear(784, 1), None))
+    layers.choose_lr(layers.CONFIGS['linear'], 4, d, (.1, 1.))
+    part = selection.train_valid_split(d, seed=4)
+    assert len(part.train_x) == 1000 and len(seen) == 2
+    assert all(torch.equal(data.train_x, part.train_x) for data in seen)
+
+
 # --- 13 optimizers (the rest beside PyTorch's, in test_optimizers)
 
 def test_walks():
