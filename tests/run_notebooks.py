@@ -39,10 +39,13 @@ class Impatient(NotebookClient):
         # nbclient waits for the reply, and there is none if the interrupt strikes when the cell has just ended
         again = self.kc.execute(cell.source, stop_on_error=False)
         end = asyncio.ensure_future(self.idle(again))
-        if not (await asyncio.wait([end], timeout=LONG))[0]: await self.km.interrupt_kernel()
+        stopped = not (await asyncio.wait([end], timeout=LONG))[0]
+        if stopped: await self.km.interrupt_kernel()
         error = await end
         if not error: return cell
-        if error['ename'] != 'KeyboardInterrupt': raise CellExecutionError.from_cell_and_msg(cell, error)
+        # matplotlib's C++ asks Python for a rectangle, and makes an error of its own of an interrupt that strikes there
+        if not stopped or (error['ename'] != 'KeyboardInterrupt' and error['evalue'] != 'Invalid bounding box'):
+            raise CellExecutionError.from_cell_and_msg(cell, error)
         # it can strike torch.no_grad while that ends, and gradients stay off: PyTorch's fault, and rare
         self.kc.execute('import torch; torch.set_grad_enabled(True)', silent=True, store_history=False)
         return await once(cell, cell_index, **kwargs)
