@@ -14,6 +14,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'sgd_course.broken._Answer': ('broken.html#_answer', 'sgd_course/broken.py'),
                                    'sgd_course.broken._Answer._repr_markdown_': ( 'broken.html#_answer._repr_markdown_',
                                                                                   'sgd_course/broken.py'),
+                                   'sgd_course.broken._batches': ('broken.html#_batches', 'sgd_course/broken.py'),
                                    'sgd_course.broken._between': ('broken.html#_between', 'sgd_course/broken.py'),
                                    'sgd_course.broken._check_faults': ('broken.html#_check_faults', 'sgd_course/broken.py'),
                                    'sgd_course.broken._data': ('broken.html#_data', 'sgd_course/broken.py'),

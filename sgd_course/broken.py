@@ -101,30 +101,33 @@ def _evaluate(x, y, w, b):
     right = ((linear1(x, w, b) > 0) == (y == 1))[:, 0].float()
     return right, torch.cat([w[:, 0], b]).detach()
 
+# %% ../nbs/08_broken.ipynb #e17f4511
+def _batches(faults, n, epochs, seed):
+    "Indices of 256 images, batch after batch of all epochs."
+    g = torch.Generator().manual_seed(whole('seed', seed))
+    for _ in range(epochs):
+        order = torch.randperm(n, generator=g)
+        yield from (torch.arange(n) if 'not shuffled' in faults else order).split(256)
+
 # %% ../nbs/08_broken.ipynb #e17f4510
 def faulty_train(
     *faults,            # names from `FAULTS`; none for a healthy run
-    seed=0,             # of the order of the images
-    epochs=4,           # passes through the training images
+    seed=0, epochs=4,   # of the order of the images; passes through them
     lr: float=1.0,      # learning rate, > 0
     data: Digits=None,  # from `flatten_digits`; `None`: the threes and sevens
 ) -> TrainingRun:       # losses, evaluations and weights
     "Train from zeros, batches of 256. Raises `ValueError` for wrong faults, epochs, learning rate."
     epochs, _ = whole('epochs', epochs, least=1), _check_faults(faults)
     x, y, valid_x, valid_y = valid_digits(data or _data())
-    w, b = init_params((x.shape[1], 1), std=0), init_params(1, std=0)
-    g, losses, found = torch.Generator().manual_seed(whole('seed', seed)), [], []
+    w, b, losses, found = init_params((x.shape[1], 1), std=0), init_params(1, std=0), [], []
     lr = valid_lr(lr).item()*(100 if 'learning rate too high' in faults else 1)
     with training():
-        for epoch in range(epochs):
-            order = torch.randperm(len(x), generator=g)
-            if 'not shuffled' in faults: order = torch.arange(len(x))
-            for i in order.split(256):
-                if len(losses) % _EVERY == 0: found.append(_evaluate(valid_x, valid_y, w, b))
-                loss = faulty_loss(faults, x.index_select(0, i), y[i], w, b)
-                loss.backward()
-                faulty_step(faults, (w, b), lr)
-                losses.append(loss.detach())
+        for i in _batches(faults, len(x), epochs, seed):
+            if len(losses) % _EVERY == 0: found.append(_evaluate(valid_x, valid_y, w, b))
+            loss = faulty_loss(faults, x.index_select(0, i), y[i], w, b)
+            loss.backward()
+            faulty_step(faults, (w, b), lr)
+            losses.append(loss.detach())
     found.append(_evaluate(valid_x, valid_y, w, b))
     return TrainingRun(torch.stack(losses), *map(torch.stack, zip(*found)))
 

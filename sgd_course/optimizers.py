@@ -62,9 +62,8 @@ def run_optimizer(
     "Minimise `f` with an optimizer, in 64-bit. Raises `ValueError` if `f` mixes the columns."
     steps = valid_steps(steps)
     shape = torch.broadcast_shapes(*(torch.as_tensor(v).shape for v in (lr, *settings.values())))
-    start = torch.as_tensor(start, dtype=torch.float64)
-    w = start.reshape(-1, *[1]*len(shape)).repeat(1, *shape).requires_grad_()
-    opt, path = opt_func([w], lr, **settings), [w.detach().clone()]
+    w = torch.as_tensor(start, dtype=torch.float64).reshape(-1, *[1]*len(shape)).repeat(1, *shape)
+    opt, path = opt_func([w.requires_grad_()], lr, **settings), [w.detach().clone()]
     with training():
         for _ in range(steps):
             valid_losses(f(w), w).sum().backward()

@@ -12,8 +12,9 @@ from itertools import count
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
 
-from .classifier import minibatches, mnist_loss
+from .classifier import minibatches, mnist_loss, train_epoch
 from .layers import binary_cross_entropy
 from .optim import fraction_done, put_back, valid_cycle, valid_optimizer
 from .training import training
@@ -46,30 +47,23 @@ def sched_one_cycle(step, steps, lr, part=.25, div=25, div_final=1e5):  # lr/div
 
 # %% ../nbs/14_schedules.ipynb #99147ddf
 def lr_find(
-    model,                 # function of (n, 784) images that returns (n, 1) scores
-    opt,                   # optimizer of its parameters, one of lesson 13
+    model, opt,            # function of (n, 784) images to (n, 1) scores; optimizer of lesson 13
     x, y,                  # images and labels
     loss_func=mnist_loss,  # function of scores and labels
     low=1e-4, high=100.,   # range of learning rates
     steps=100,             # how many, unless the loss diverges before
-    bs=256,                # images in a batch
-    shuffle=True,          # in a new random order
-    generator=None,        # `torch.Generator` of the order
-    device=None,           # where to move the images; `None`: nowhere. The model must be there
+    bs=256, shuffle=True,  # images in a batch; whether they come in a new random order
+    generator=None, device=None,  # `torch.Generator` of the order; where the model is
 ):                         # learning rates and smoothed losses, (n,) each
     "One batch for each rate, from low to high (L. Smith, 2015). The model is left as it was."
     x, y, steps = x.to(device=device), y.to(device=device), whole('steps', steps, 1)
     before = valid_optimizer(opt).state_dict(), [p.detach().clone() for p in opt.params]
     lrs, losses, avg = [low*(high/low)**(n/steps) for n in range(steps)], [], 0
     batches = (i for _ in count() for i in minibatches(len(x), bs, shuffle, generator, x.device))
-    with training(model):
-        for n, (opt.lr, i) in enumerate(zip(lrs, batches), 1):
-            loss = loss_func(model(x[i]), y[i])
-            loss.backward()
-            opt.step()
-            opt.zero_grad()
-            losses.append((avg := .98*avg + .02*loss.item())/(1 - .98**n))
-            if not losses[-1] <= 4*min(losses): break
+    for n, (opt.lr, i) in enumerate(zip(lrs, batches), 1):
+        loss = train_epoch(model, opt, x[i], y[i], bs, shuffle=False, loss_func=loss_func)
+        losses.append((avg := .98*avg + .02*loss)/(1 - .98**n))
+        if not losses[-1] <= 4*min(losses): break
     put_back(opt, *before)
     return torch.tensor(lrs[:len(losses)]), torch.tensor(losses)
 
@@ -110,8 +104,7 @@ def random_warp(
 def train_cnn(
     model,           # such as `small_cnn()`
     x, y,            # (n, 784) images and (n, 1) labels, on the CPU
-    epochs=7,        # passes through the images
-    bs=128,          # images in a batch
+    epochs=7, bs=128,  # passes through the images; images in a batch
     lr=.2,           # the highest learning rate of the cycle
     generator=None,  # `torch.Generator` of order and warps
     device=None,     # where the model is; `None`: on the CPU
@@ -119,8 +112,7 @@ def train_cnn(
     "Momentum and one-cycle, on new warps each epoch. Raises `ValueError` below 5 steps."
     epochs, bs, steps = valid_cycle(x, y, epochs, bs)
     opt = torch.optim.SGD(model.parameters(), lr, momentum=.9, nesterov=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        opt, lr, steps, pct_start=.25, cycle_momentum=False)
+    schedule = OneCycleLR(opt, lr, steps, pct_start=.25, cycle_momentum=False)
     with training(model):  # batch normalisation: use the mean and spread of the batch
         for i in (i for _ in range(epochs) for i in minibatches(len(x), bs, generator=generator)):
             xb, yb = random_warp(x[i], generator).to(device), y[i].to(device)

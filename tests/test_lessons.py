@@ -23,9 +23,6 @@ def cells(path, kind=None):
     return [''.join(c['source']) for c in found if kind in (None, c['cell_type'])]
 
 
-LONG = {'08_broken': (25, 6), '13_optimizers': (21, 8), '14_schedules': (27, 7)}  # longest and median cell: to be cut
-
-
 def lines_of(code): return [line for line in code.splitlines() if line.strip() and not line.startswith('#|')]
 
 
@@ -40,11 +37,19 @@ def test_one_sitting(path):
     minutes = int(re.search(r'\*\*Time\*\* about (\d+) minutes', '\n'.join(prose))[1])
     print(f'{path.stem}: {n} cells, code cells of {statistics.median(lengths):g} lines, at most {max(lengths)}, '
           f'{said} words of prose, {written} of code, {minutes} minutes')
-    longest, middle = LONG.get(path.stem, (20, 6))
-    assert n <= 90 and statistics.median(lengths) <= middle and max(lengths) <= longest
+    assert n <= 90 and statistics.median(lengths) <= 6 and max(lengths) <= 20
     assert said >= written and minutes <= 35
     assert f'({path.name})' in (index := '\n'.join(cells(NBS/'index.ipynb', 'markdown')))
     assert re.search(rf'\({path.name}\) \|[^|]+\| {minutes} min \|', index), 'the contents say the same'
+
+
+@each_lesson
+def test_cells_that_nobody_need_read_are_collapsed(path):
+    "Those that are marked so, and those of the package that only import; nbdev-clean keeps that."
+    for cell in json.loads(path.read_text(encoding='utf-8'))['cells']:
+        source, collapsed = ''.join(cell['source']), {'jupyter': {'source_hidden': True}}
+        imports = source.startswith('#|') and all(line.startswith(('from ', 'import ')) for line in lines_of(source))
+        assert cell['metadata'] == (collapsed if source.startswith('#| hide') or imports else {}), cell['id']
 
 
 @pytest.mark.parametrize('term, lesson', TERMS.items())
