@@ -82,9 +82,9 @@ CASES = {
         WALK + 'from sgd_course.explorers import explore_descent\ndef f(x): return x**2',
         'e = explore_descent(f, RATES, starts=[-1.5])\ne', others=1),
     'explore_sweep': Case(
-        'import torch\nfrom sgd_course.classifier import sweep\n'
+        'import torch\nfrom sgd_course.selection import lr_sweep\n'
         'from sgd_course.explorers import explore_sweep',
-        'e = explore_sweep(sweep(torch.logspace(-3, 2, 41), 20, progress=False))\ne',
+        'e = explore_sweep(lr_sweep(torch.logspace(-3, 2, 41), 20, progress=False))\ne',
         stops=41, others=21),
     'interact, matplotlib': Case(DRAW + SLIDER, 'interact(draw, lr=slider());'),
     'ipympl, artists moved': Case('%matplotlib widget' + WALK + SLIDER, '''

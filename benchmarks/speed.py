@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 import torch
 
-from sgd_course import classifier, data
+from sgd_course import classifier, data, selection
 from sgd_course.classifier import BasicOptim, init_params, linear1, minibatches, train_epoch
 
 HERE = Path(__file__).resolve().parent
@@ -247,14 +247,14 @@ def bench_sweep(quick):
     d = classifier.flatten_digits(data.threes_and_sevens())
     x, y = d.train_x, d.train_y
     lrs, epochs, in_order, off = torch.logspace(-3, 1, 41), 20, book_loader(x, y), []
-    swept = classifier.lr_sweep(lrs, epochs, d, progress=False)
+    swept = selection.lr_sweep(lrs, epochs, d, progress=False)
     def ours_alone(k):
         w, b = our_epochs(x, y, lrs[k].item(), epochs, torch.Generator().manual_seed(42))
         off.append(max((w[:, 0] - swept.weights[-1, k]).abs().max().item(),
                        (b[0] - swept.bias[-1, k]).abs().item()))
     s = dict(sweep=[], ours=[], book=[])
     for k in range(0, len(lrs), 10 if quick else 1):
-        s['sweep'].append(seconds(lambda: classifier.lr_sweep(lrs, epochs, d, progress=False)))
+        s['sweep'].append(seconds(lambda: selection.lr_sweep(lrs, epochs, d, progress=False)))
         s['ours'].append(seconds(lambda: ours_alone(k)))
         s['book'].append(seconds(lambda: book_epochs(in_order, lrs[k].item(), epochs)))
     row('41 rates, 20 epochs: sweep', s['sweep'],
@@ -285,7 +285,7 @@ def bench_notebooks(quick):
                 times.setdefault(name, []).append(int(t))
         s = [seconds(nbdev_test) for _ in range(1 if quick else 3)]
     if failed: row('nbdev-test', s, note='a notebook failed: no measurement')
-    else: row('nbdev-test, all notebooks', s, median(s), 90, ' s')
+    else: row('nbdev-test, all notebooks', s, median(s), 150, ' s')
     for name in sorted(times): row(f'of it: {name}', times[name], note='whole seconds')
 
 
@@ -317,7 +317,7 @@ def table(results):
     for part in results.values():
         for r in part['rows']:
             value = '' if r['compared'] is None else f'{r["compared"]:.2g}{r["unit"]}'
-            most = '' if r['at_most'] is None else f'≤ {r["at_most"]:.2g}{r["unit"]}'
+            most = '' if r['at_most'] is None else f'≤ {r["at_most"]:.3g}{r["unit"]}'
             met = {None: '', True: 'yes', False: '**no**'}[r['met']]
             times = [show(r[k]) for k in ('median', 'min', 'p90')]
             lines.append(f'| {" | ".join([r["name"], *times, value, most, met, r["note"]])} |')

@@ -1,11 +1,13 @@
 "The file with how good each model is, and the command that writes it."
+import importlib
 import importlib.util
 import json
 import math
+import re
 import sys
 
 import pytest
-from conftest import REPO
+from conftest import REPO, run
 from torch.testing import assert_close
 
 from sgd_course.benchmark import BENCHMARK, load_benchmark
@@ -54,3 +56,21 @@ def test_command_refuses_an_unknown_entry(monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['models.py', '--entries', 'net,nets'])
     with pytest.raises(SystemExit) as e: command.main()
     assert e.value.code == 2 and "no entries: ['nets']" in capsys.readouterr().err
+
+
+BENCHMARKS = sorted((REPO/'benchmarks').glob('*.py'))
+
+
+@pytest.mark.parametrize('path', BENCHMARKS, ids=lambda p: p.stem)
+def test_what_benchmarks_import_is_there(path):
+    "Also what they give to a kernel or to another process, as text."
+    for module, names in re.findall(r"from (sgd_course[.\w]*) import ([\w, ]+)", path.read_text(encoding='utf-8')):
+        for name in names.split(', '):
+            if not hasattr(importlib.import_module(module), name): importlib.import_module(f'{module}.{name}')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('part', ['import', 'data', 'epoch', 'sweep'])
+def test_speed_is_measured(part):
+    said = run(sys.executable, REPO/'benchmarks'/'speed.py', '--quick', '--only', part).stdout
+    assert said.startswith('| | median |') and len(said.splitlines()) > 5
