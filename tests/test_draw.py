@@ -551,6 +551,7 @@ def test_killed_kernel(open_book, lab):
     expect(sheet.el).not_to_contain_text('Python is busy, or was stopped')
 
 
+@pytest.mark.slow
 def test_saved_notebook(open_book, lab, browser, tmp_path):
     sheet = open_sheet(open_book, lab)
     words = [sheet.ask(f'sheet._samples[{k}]["words"]').strip("'") for k in range(10)]

@@ -47,6 +47,7 @@ FOLLOW = """async ([term, closed]) => {
 }"""
 
 
+@pytest.mark.slow
 def test_links_land_on_every_term_of_the_glossary(open_book, lab):
     "Whether the glossary is open already or not; hovering over a link shows the definition."
     (lab.root/'nb'/GLOSSARY.name).write_bytes(GLOSSARY.read_bytes())
