@@ -89,6 +89,8 @@ def test_partial_derivatives():
     assert_close(gradients.gradient(f, at), exact)
     assert_close(gradients.numerical_gradient(f, at), exact, rtol=1e-7, atol=0)
     assert_close(gradients.partial_derivative(f, at, 1), exact[1], rtol=1e-7, atol=0)
+    w = some(3).requires_grad_()  # it is a number, whatever else the function uses
+    assert not gradients.partial_derivative(lambda x: (w*x).sum(), at, 1).requires_grad
     near(gradients.numerical_gradient(f, at), scipy.optimize.approx_fprime(at.numpy(), lambda w: f(tensor(w)).item()))
 
 
@@ -136,6 +138,8 @@ def test_regimes():
     assert [descent.regime(lr, [1., 2.]) for lr in (.5, .6, 1., 1.1)] == [names[k] for k in (0, 2, 3, 4)]
     assert descent.regime(1., [1., 1.]) == 'converges in one step'
     assert descent.classify_trajectory(f64([1, 2, math.nan])) == 'diverges'
+    for scale in 1e3, 1e-3:  # a billionth of the way is no way, however long
+        assert [descent.classify_trajectory(scale*f64([1, v, v])) for v in (1e-10, 1e-8)] == [names[1], names[0]]
 
 
 # --- 05 curve
