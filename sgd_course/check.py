@@ -137,12 +137,12 @@ def _kind(v):
     return 'None' if v is None else f'something of type `{type(v).__name__}`'
 
 # %% ../nbs/api/check.ipynb #df8e0635
-_VALUE, _NAN = 'The value is not the one expected.', 'It gave NaN, which is not a number.'
+_VALUE, _NAN = 'The value is not the one expected.', 'It returned NaN, which is not a number.'
 
 def _numbers_differ(one, two, tol):
     "In which way numbers of one shape are not the same, a sentence; '' if they are."
     if one.is_complex() and not two.is_complex():
-        if one.imag.any(): return 'It gave complex numbers: expected real ones.'
+        if one.imag.any(): return 'It returned complex numbers: expected real ones.'
         one = one.real
     if (one.isnan() & ~two.isnan()).any(): return _NAN
     return '' if torch.allclose(one.to(two.dtype), two, *tol, equal_nan=True) else _VALUE
@@ -163,8 +163,8 @@ def _differ(got, expected, tol=(1e-4, 1e-6)):
             return said[first] if alike else f'Item {first}: {said[first]}'
     elif one is None and two is None and _kind(got) == _kind(expected):
         return '' if got == expected else _VALUE
-    if got is None: return 'It gave `None`. Is there a `return`?'
-    return f'It gave {_kind(got)}: expected {_kind(expected)}.'
+    if got is None: return 'It returned `None`. Is there a `return`?'
+    return f'It returned {_kind(got)}: expected {_kind(expected)}.'
 
 # %% ../nbs/api/check.ipynb #aa97d230
 def _short(v, limit=200):
@@ -453,7 +453,7 @@ class CheckResult(Asks):
         exercise,      # the `Exercise`
         status: str,   # 'not attempted', 'wrong' or 'correct'
         message: str,  # in words
-        **rows         # shown below, such as gave='3'
+        **rows         # shown below, such as returned='3'
     ):
         self.exercise, self.status, self.message, self.rows = exercise, status, message, rows
         said = {'not attempted': 'not attempted yet', 'wrong': 'not right yet'}.get(status, status)
@@ -488,11 +488,11 @@ _AFTER = ' is not as it should be afterwards.'
 
 @patch
 def _problem(self: Exercise, case, got, want):
-    "What is wrong with an outcome: a sentence, what it gave, what was expected; `None` if nothing."
+    "What is wrong with an outcome: a sentence, what it returned, what was expected; or `None`."
     if got.error:
         where = _where(got.error, _call, self.use)
-        gave = f'{type(got.error).__name__}: {got.error}'
-        return f'It stopped with an error{where}.', gave, _short(want.result)
+        returned = f'{type(got.error).__name__}: {got.error}'
+        return f'It stopped with an error{where}.', returned, _short(want.result)
     if want.result is not None and (said := _differ(got.result, want.result, self.tol)):
         return said, _short(got.result), _short(want.result)
     before = [_state(v, v) for v in case]
@@ -580,9 +580,9 @@ def examine(
     found = ((c, self._problem(c, o, self._expected(c))) for c, o in zip(cases, outs))
     case, problem = next(((c, p) for c, p in found if p), (None, None))
     if not problem: return CheckResult(self, 'correct', self.why)
-    said, gave, expected = problem
+    said, returned, expected = problem
     said = self._mistake(cases, outs) or self._left_out(answer, cases, said)
-    return CheckResult(self, 'wrong', said, input=self._input_row(case), gave=gave,
+    return CheckResult(self, 'wrong', said, input=self._input_row(case), returned=returned,
                        expected=expected)
 
 # %% ../nbs/api/check.ipynb #710b9ec3

@@ -128,7 +128,8 @@ def _scores(model, x, layout, k=1):
     with _evaluating(model): out = torch.as_tensor(model(xb))
     shapes = ((len(x),), (len(x), 1)) if k == 1 else ((len(x), k),)
     if out.shape not in shapes:
-        raise ValueError(f'gave shape {tuple(out.shape)}, expected {" or ".join(map(str, shapes))}')
+        wanted = ' or '.join(map(str, shapes))
+        raise ValueError(f'returned shape {tuple(out.shape)}, expected {wanted}')
     return out.reshape(shapes[0]).float().cpu()
 
 # %% ../nbs/api/draw.ipynb #6845420c
@@ -144,10 +145,10 @@ def _evaluating(model):
         for m, mode in zip(modules, modes): m.training = mode
 
 # %% ../nbs/api/draw.ipynb #a0fdfb2b
-_NO_SCORE = """model gave no score for each image. These shapes were tried:
+_NO_SCORE = """model returned no score for each image. These shapes were tried:
 {}Expected one number for each, above 0 for the first digit. Of a model with two outputs, take
 the difference: lambda xb: model(xb)[:, 0] - model(xb)[:, 1]."""
-_NO_SCORES = """model gave no {1} scores for each picture. These shapes were tried:
+_NO_SCORES = """model returned no {1} scores for each picture. These shapes were tried:
 {0}Expected as many scores for each as there are names."""
 
 # %% ../nbs/api/draw.ipynb #687afff5
@@ -168,8 +169,8 @@ def find_layout(
         except Exception as e: tried += f'  {(len(x), *layout)}: {type(e).__name__}: {e}\n'
     else: raise ValueError((_NO_SCORE if k == 1 else _NO_SCORES).format(tried, k)) from None
     if not scores.isfinite().all():
-        raise ValueError(f'model gave {scores[~scores.isfinite()][0]} for a real digit: expected '
-                         'finite scores. Was it trained with too high a learning rate?')
+        raise ValueError(f'model returned {scores[~scores.isfinite()][0]} for a real digit: '
+                         'expected finite scores. Was it trained with too high a learning rate?')
     return layout
 
 # %% ../nbs/api/draw.ipynb #563a9dec

@@ -50,12 +50,12 @@ def like(
 
 # %% ../nbs/api/optim.ipynb #op710020
 def valid_losses(
-    loss: torch.Tensor,  # what a function of `w` gave
+    loss: torch.Tensor,  # what a function of `w` returned
     w: torch.Tensor,     # weights, (n, ...)
 ) -> torch.Tensor:       # the same, (...)
     "Raises `ValueError` unless there is one loss for each column of `w`."
     if isinstance(loss, torch.Tensor) and loss.shape == w.shape[1:]: return loss
-    raise ValueError(f'f gave {loss!r} for weights of shape {tuple(w.shape)}: expected '
+    raise ValueError(f'f returned {loss!r} for weights of shape {tuple(w.shape)}: expected '
                      f'one loss for each column, a tensor of shape {tuple(w.shape[1:])}.')
 
 # %% ../nbs/api/optim.ipynb #op710010

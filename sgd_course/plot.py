@@ -166,7 +166,7 @@ def plot_function(
     x = torch.linspace(min, max, 201)
     y = _values(f, x)
     if y.shape != x.shape:
-        raise ValueError(f'f gave shape {tuple(y.shape)} for x of shape {tuple(x.shape)}: '
+        raise ValueError(f'f returned shape {tuple(y.shape)} for x of shape {tuple(x.shape)}: '
                          'expected one value for each x, such as lambda x: x**2.')
     tx, ty = tx or 'x', ty or 'f(x)'
     ax = _axes(ax, figsize, alt or f'{title or "A curve"}: {ty} for {tx} from {min:g} to {max:g}')

@@ -122,12 +122,12 @@ def valid_point(
     return x.detach().clone(memory_format=torch.contiguous_format)
 
 def valid_value(
-    y: torch.Tensor,  # what a loss function gave
+    y: torch.Tensor,  # what a loss function returned
 ) -> torch.Tensor:    # the same
     "Raises `ValueError` unless `y` is one number, a tensor of shape ()."
     if isinstance(y, torch.Tensor) and not y.ndim: return y
     given = f'shape {tuple(y.shape)}' if isinstance(y, torch.Tensor) else repr(y)
-    raise ValueError(f'f gave {given}: expected one number as a tensor of shape (). '
+    raise ValueError(f'f returned {given}: expected one number as a tensor of shape (). '
                      'Add .sum() or .mean() to make one number of many.')
 
 # %% ../nbs/api/validate.ipynb #ba51c002

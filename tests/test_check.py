@@ -208,7 +208,7 @@ def test_error_names_the_line_of_the_learner():
         return helper(y)
     result = exercise()(answer)
     assert f'in line {helper.__code__.co_firstlineno}: `def helper(x): return x.nothing`' in result.message
-    assert result.rows['gave'].startswith("AttributeError: 'Tensor' object has no attribute")
+    assert result.rows['returned'].startswith("AttributeError: 'Tensor' object has no attribute")
 
 
 def test_an_error_may_be_a_known_mistake():
@@ -419,7 +419,7 @@ def test_right_answers_are_right_on_a_busy_machine():
 def test_an_answer_that_asks(ask):
     result = exercise()(lambda x, lr: ask())
     assert 'stopped with an error, in line' in result.message
-    assert '`input()`' in result.rows['gave'] and 'parameters' in result.rows['gave']
+    assert '`input()`' in result.rows['returned'] and 'parameters' in result.rows['returned']
 
 
 def test_others_may_ask_meanwhile(monkeypatch):
@@ -450,25 +450,25 @@ def test_an_answer_that_changes_the_folder(tmp_path):
 def test_complex_numbers(answer, same):
     result = exercise()(answer)
     assert (result.status == 'correct') == same
-    if not same: assert result.message == 'It gave complex numbers: expected real ones.'
+    if not same: assert result.message == 'It returned complex numbers: expected real ones.'
 
 
 def test_a_single_complex_number():
     ex = exercise(lambda x: 2*x, cases=[(2.,)], random=lambda g: (check.uniform(g, 0, 1),))
-    assert ex(lambda x: 2*x + 1j).message == 'It gave complex numbers: expected real ones.'
+    assert ex(lambda x: 2*x + 1j).message == 'It returned complex numbers: expected real ones.'
     assert ex(lambda x: 2*x + 0j).status == 'correct'
 
 
 @pytest.mark.parametrize('got, words', [
-    (([None], [1.]), 'It gave `None`. Is there a `return`?'), (([None]*3, [1.]*3), 'It gave `None`. Is there a `return`?'),
-    (([1., None], [1., 2.]), 'Item 1: It gave `None`. Is there a `return`?'), (([1., 2.], [1., 3.]), 'The value is not the one expected.')])
+    (([None], [1.]), 'It returned `None`. Is there a `return`?'), (([None]*3, [1.]*3), 'It returned `None`. Is there a `return`?'),
+    (([1., None], [1., 2.]), 'Item 1: It returned `None`. Is there a `return`?'), (([1., 2.], [1., 3.]), 'The value is not the one expected.')])
 def test_items_are_counted_where_they_differ(got, words): assert check._differ(*got) == words
 
 
 def test_whole_step_that_returns_nothing():
     ex = EXERCISES['check_whole_step']
     def answer(f, w, lr): f(w)
-    assert ex.examine(answer).message == 'It gave `None`. Is there a `return`?'
+    assert ex.examine(answer).message == 'It returned `None`. Is there a `return`?'
 
 
 # --- marks

@@ -247,12 +247,12 @@ def test_shares_of_a_linear_model_add_up():
     (TypeError, 'model is 3: expected a function of images', 3),
     (ValueError, r'\(3, 784\): RuntimeError: .*\n  \(3, 28, 28\): RuntimeError: .*\n  \(3, 1, 28, 28\): RuntimeError: ',
      nn.Linear(10, 1)),
-    (ValueError, r'gave shape \(3, 10\), expected \(3,\) or \(3, 1\)', nn.Linear(784, 10)),
-    (ValueError, r'gave shape \(\), expected', lambda xb: xb.sum()),
+    (ValueError, r'returned shape \(3, 10\), expected \(3,\) or \(3, 1\)', nn.Linear(784, 10)),
+    (ValueError, r'returned shape \(\), expected', lambda xb: xb.sum()),
     (ValueError, r'model\(xb\)\[:, 0\] - model\(xb\)\[:, 1\]', nn.Linear(784, 2)),
     (ValueError, 'TypeError: ', lambda xb, more: xb),
-    (ValueError, 'gave nan for a real digit: expected finite', lambda xb: xb.sum(1)*math.nan),
-    (ValueError, 'gave inf for a real digit', lambda xb: xb.sum(1)*math.inf)])
+    (ValueError, 'returned nan for a real digit: expected finite', lambda xb: xb.sum(1)*math.nan),
+    (ValueError, 'returned inf for a real digit', lambda xb: xb.sum(1)*math.inf)])
 def test_bad_model(error, words, model):
     with pytest.raises(error, match=words): draw_digit(model)
 

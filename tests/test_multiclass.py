@@ -258,7 +258,7 @@ def test_a_sheet_for_ten_digits(noise):
     assert len(sheet._answer['bars']) == 10 and sheet._repr_mimebundle_()[0]['text/html'].count('<figure') == 4
 
 
-@each('model, names, words', [(nn.Linear(784, 10), range(9), 'gave no 9 scores'), (nn.Linear(784, 1), range(10), '(3, 10)'),
+@each('model, names, words', [(nn.Linear(784, 10), range(9), 'returned no 9 scores'), (nn.Linear(784, 1), range(10), '(3, 10)'),
                               (nn.Linear(784, 3), '112', 'names are')])
 def test_a_sheet_that_cannot_be(noise, model, names, words):
     fails(lambda: draw_digit(model, noise, names), ValueError, words)

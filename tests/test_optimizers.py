@@ -275,7 +275,7 @@ def test_optimizers_of_others_are_refused():
 
 
 def test_walk_needs_a_loss_for_each_column():
-    with pytest.raises(ValueError, match='f gave 3.0 for weights'): run_optimizer(SGD, lambda w: 3., [1., 1.], .1, 2)
+    with pytest.raises(ValueError, match='f returned 3.0 for weights'): run_optimizer(SGD, lambda w: 3., [1., 1.], .1, 2)
 
 
 @pytest.mark.parametrize('n', [np.int64(3), torch.tensor(3)])
