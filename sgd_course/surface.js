@@ -1,0 +1,189 @@
+// A loss of two weights as a map, and what an optimizer does on it: all computed in the page, with
+// landscape.js and contours.js. From Python: _surfaces (a list of what descend needs, with name, labels, note and
+// lrs), _twin and _reset (where Reset goes). Both ways: surface, optimizer, start, lr, mom,
+// sqr_mom, noise, condition, steps; to Python at most ten times a second.
+
+const SEND_EVERY = 100;   // ms
+const tens = (from, to) => [...Array(10 * (to - from) + 1).keys()].map(
+  k => +(10 ** (from + k / 10)).toPrecision(2));
+const SLIDERS = {   // trait: what it is called, and where it stops
+  lr: ["learning rate", tens(-6, 1)],
+  mom: ["momentum", [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99]],
+  sqr_mom: ["beta2 (sqr_mom)", [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999]],
+  noise: ["noise of the gradient", [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2]],
+  condition: ["condition number", [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 200, 500, 1000]],
+  steps: ["steps", null],
+};
+const TRAITS = ["surface", "optimizer", "start", ...Object.keys(SLIDERS)];
+const DEFAULTS = { Momentum: { mom: 0.9 }, RMSprop: { sqr_mom: 0.99 },
+                   Adam: { mom: 0.9, sqr_mom: 0.999 } };   // those of lesson 13
+
+function render({ model, el }) {
+  const surfaces = model.get("_surfaces").map(s => s.kind !== "grid" ? s : { ...s, values:
+    new Float64Array(s.values.buffer.slice(s.values.byteOffset,
+                                           s.values.byteOffset + s.values.byteLength)) });
+  const read = () => Object.fromEntries(TRAITS.map(t => [t, model.get(t)]));
+  const most = model.get("_reset").steps, group = `sgd-${Math.random()}`;
+  let s = read(), kept = {}, paper = null, scan = null, drawn = "";
+  const here = () => surfaces.find(({ name }) => name === s.surface);
+
+  // The model is set only when it is sent: ipywidgets' echo of an earlier value would overwrite it.
+  let timer = 0, unsent = false, sending = false;
+  const send = () => {
+    unsent = true;
+    if (timer) return;
+    sending = true;
+    for (const t of TRAITS) model.set(t, s[t]);
+    sending = unsent = false;
+    try { model.save_changes(); } catch (e) { console.warn("surface: no kernel", e); }
+    timer = setTimeout(() => { timer = 0; if (unsent) send(); }, SEND_EVERY);
+  };
+  const change = news => {
+    Object.assign(s, news);
+    kept[`${s.surface} ${s.optimizer}`] = { lr: s.lr, mom: s.mom, sqr_mom: s.sqr_mom };
+    show();
+    send();
+  };
+  // each optimizer has a learning rate of its own on each surface, and comes back to it
+  const settings = (surface, optimizer) => kept[`${surface.name} ${optimizer}`]
+    ?? { lr: surface.lrs[optimizer], ...DEFAULTS[optimizer] };
+  const choose = surface => change({
+    surface: surface.name, start: [...surface.start], condition: surface.condition ?? 1,
+    ...settings(surface, s.optimizer) });
+
+  const map = control("canvas", { tabIndex: 0, className: "sgd-map" });
+  map.setAttribute("role", "application");
+  map.setAttribute("aria-roledescription", "map of a loss");
+  const curve = make("canvas", { className: "sgd-curve" });
+  curve.setAttribute("role", "img");
+  const words = make("strong"), note = make("p"), table = make("table");
+  const reset = control("button", { type: "button", textContent: "Reset" });
+  const pick = control("select");
+  pick.append(...surfaces.map(({ name }) => make("option", { textContent: name })));
+  pick.addEventListener("change", () => choose(surfaces[pick.selectedIndex]));
+  const radios = Object.keys(OPTIMIZERS).map(name => {
+    const radio = control("input", { type: "radio", name: group, value: name });
+    radio.addEventListener("change",
+      () => change({ optimizer: name, ...settings(here(), name) }));
+    return radio;
+  });
+  const rows = Object.entries(SLIDERS).map(([trait, [name, values]]) => {
+    const stops = values ?? [...Array(most + 1).keys()];
+    const range = control("input", { type: "range", min: 0, max: stops.length - 1, step: 1 });
+    const value = make("output");
+    const row = make("label", {}, make("span", { textContent: name }), range, value);
+    range.addEventListener("input", () => change({ [trait]: stops[+range.value] }));
+    return { trait, stops, range, value, row };
+  });
+  live(el, model);
+  el.classList.add("sgd-surface");
+  el.append(
+    make("div", { className: "sgd-choice" },
+      make("label", { hidden: surfaces.length < 2 },
+           make("span", { textContent: "surface" }), pick),
+      make("fieldset", {}, make("legend", { textContent: "optimizer" }), ...radios.map(
+        radio => make("label", {}, radio, make("span", { textContent: radio.value }))))),
+    make("div", { className: "sgd-sliders" }, ...rows.map(r => r.row)),
+    make("div", { className: "sgd-verdict" }, make("div", { ariaLive: "polite" }, words), reset),
+    make("div", { className: "sgd-views" },
+      make("figure", {}, map, make("figcaption", { textContent:
+        "Click or drag in the map to move the start \u25cb (or focus it and press arrow keys); "
+        + "\u25cf is where the steps end, + a minimum, \u00d7 a saddle point." })),
+      make("div", {}, curve, table)), note);
+
+  // the cells stay, since a new table takes milliseconds
+  const lines = ["", "weight", "gradient", "direction", "step = lr × direction", "new weight"];
+  const cells = lines.map((name, i) => {
+    const two = [0, 1].map(() => make(i ? "td" : "th", i ? {} : { scope: "col" }));
+    table.append(make("tr", {}, make(i ? "th" : "td", i ? { scope: "row", textContent: name }
+      : {}), ...two));
+    return two;
+  });
+  const caption = table.createCaption();
+  function fill(surface, { last, losses }) {
+    const empty = ["", ""], { before, grad, direction, after } = last
+      ?? { before: s.start, grad: empty, direction: empty, after: s.start };
+    caption.textContent = `Step ${losses.length - 1}; loss ${short(losses.at(-1))}`;
+    const numbers = [surface.labels, before, grad, direction,
+                     direction.map(d => d === "" ? "" : s.lr * d), after];
+    numbers.forEach((pair, i) => pair.forEach((v, j) => {
+      cells[i][j].textContent = typeof v === "number" ? short(v) : v;
+    }));
+  }
+
+  function show() {
+    const surface = here();
+    rows.forEach(({ trait, stops, range, value, row }) => {
+      const far = i => Math.abs(stops[i] - s[trait]);
+      range.value = stops.reduce((best, _, i) => far(i) < far(best) ? i : best, 0);
+      value.textContent = short(s[trait]);
+      range.setAttribute("aria-valuetext", value.textContent);
+      row.hidden = trait === "condition" ? surface.condition === undefined || surface.fixed
+        : trait.endsWith("mom") && !USES[s.optimizer].includes(trait);
+    });
+    radios.forEach(radio => { radio.checked = radio.value === s.optimizer; });
+    pick.selectedIndex = surfaces.indexOf(surface);
+    note.textContent = surface.note;
+    note.hidden = !surface.note;
+    const tones = tonesOf(el), run = descend(surface, s);
+    fill(surface, run);
+    if (!map.clientWidth) return;   // not on the page yet
+    // the map itself is kept: only the trajectory is drawn for each movement
+    const size = [map.clientWidth, map.clientHeight, devicePixelRatio];
+    const key = [surface.name, s.condition, tones.ink, ...size].join();
+    if (key !== drawn) {
+      scan = survey(surface, s, CELLS);
+      [drawn, paper] = [key, drawPaper(map, surface, scan, tones.ink)];
+    }
+    paintMap(map, paper, surface, run, tones);
+    paintCurve(curve, run, tones);
+    words.textContent = `${s.optimizer} ${judge(surface, s, run, scan)}.`;
+    const ends = [run.losses[0], run.losses.at(-1)].map(short);
+    curve.ariaLabel = `Loss at each step, from ${ends[0]} to ${ends[1]}`;
+    map.ariaLabel = `Contours of the loss ${surface.name}. Start at ${s.start.map(short)
+      .join(", ")}; end at ${run.path.at(-1).map(short).join(", ")}. ${words.textContent} `
+      + "Arrow keys move the start, with Shift in smaller steps.";
+  }
+
+  // mouse, finger or pen: the first one that touches moves the start, until it is lifted
+  let pointer = null;
+  const clamp = (v, [low, high]) => +Math.min(high, Math.max(low, v)).toPrecision(4);
+  const move = (x, y) => change({ start: [clamp(x, here().xlim), clamp(y, here().ylim)] });
+  const place = e => {
+    const r = map.getBoundingClientRect(), b = boxOf(map), { xlim, ylim } = here();
+    move(xlim[0] + (e.clientX - r.left - b.x) / b.width * (xlim[1] - xlim[0]),
+         ylim[1] - (e.clientY - r.top - b.y) / b.height * (ylim[1] - ylim[0]));
+  };
+  map.addEventListener("pointerdown", e => {
+    if (pointer !== null || e.button !== 0) return;
+    pointer = e.pointerId;
+    map.setPointerCapture(pointer);
+    place(e);
+  });
+  map.addEventListener("pointermove", e => { if (e.pointerId === pointer) place(e); });
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
+    map.addEventListener(end, e => { if (e.pointerId === pointer) pointer = null; });
+  map.addEventListener("keydown", e => {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0],
+                  ArrowDown: [0, -1], ArrowUp: [0, 1] }[e.key];
+    if (!way || e.ctrlKey || e.altKey || e.metaKey) return;
+    e.preventDefault();
+    const part = e.shiftKey ? 400 : 40, { xlim, ylim } = here();
+    move(s.start[0] + way[0] * (xlim[1] - xlim[0]) / part,
+         s.start[1] + way[1] * (ylim[1] - ylim[0]) / part);
+  });
+  reset.addEventListener("click", () => {
+    kept = {};
+    change(structuredClone(model.get("_reset")));
+  });
+  for (const t of TRAITS)   // from Python, or from another view
+    model.on(`change:${t}`, () => { if (!sending && !unsent) { s = read(); show(); } });
+
+  const sizes = new ResizeObserver(show), themes = new MutationObserver(show);
+  sizes.observe(map);
+  themes.observe(document.body, { attributes: true });
+  show();
+  return () => { clearTimeout(timer); sizes.disconnect(); themes.disconnect(); };
+}
+
+export default { render };
