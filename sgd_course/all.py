@@ -24,3 +24,4 @@ from .plot import *
 from .schedules import *
 from .selection import *
 from .slope import *
+from .surface import *

@@ -101,10 +101,30 @@ const short = v => !Number.isFinite(v) ? "beyond all numbers"
   : v === 0 ? "0" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3
   ? v.toExponential(2).replace("e+", "e") : String(+v.toPrecision(4));
 
+// Which of its minima, whose losses are equal if they differ by no more than `rounding`
+function nameOf({ minima }, loss, point, rounding) {
+  const all = minima.map(p => loss(...p)[0]), above = loss(...point)[0] - Math.min(...all);
+  return all.length === 1 ? "the minimum"
+    : above > rounding ? "a local minimum (another is lower)"
+    : Math.max(...all) - Math.min(...all) > rounding ? "the lowest minimum" : "a minimum";
+}
+
+// Are slope and curvature small, as measured by the picture's size and the range of its losses?
+function isFlat(loss, w, scale, range, step) {
+  const slopes = w => loss(...w).slice(1).map((g, i) => g * scale[i]), here = slopes(w);
+  const bends = [0, 1].map(i => {
+    const there = slopes(w.map((v, j) => v + (i === j ? step * scale[j] : 0)));
+    return Math.hypot(...there.map((g, j) => g - here[j])) / step;
+  });
+  return Math.hypot(...here) < 0.1 * range && Math.max(...bends) < range;
+}
+
 const CLOSE = 0.01;   // of the picture: as close as this to a minimum, it is reached
+
 // What a trajectory does, in words
 function judge(surface, s, run, { high, low }) {
   const { path, losses, end } = run, n = path.length - 1, last = path[n];
+  const loss = lossOf(surface, s);
   const scale = [surface.xlim, surface.ylim].map(([a, b]) => b - a);
   const far = (p, q) => Math.hypot((p[0] - q[0]) / scale[0], (p[1] - q[1]) / scale[1]);
   const close = Math.max(CLOSE, surface.kind === "grid" ? 1 / (surface.n - 1) : 0);
@@ -112,24 +132,23 @@ function judge(surface, s, run, { high, low }) {
   if (end === "left") return `leaves the grid after ${steps(n)}: no loss is known beyond it`;
   if (end === "far") return `diverges: after ${steps(n)} it is far outside the picture`;
   if (!n) return "has not moved yet: slide the steps";
-  const half = path.slice(n >> 1), moves = half.slice(1).map((p, k) => [0, 1].map(
-    i => (p[i] - half[k][i]) / scale[i]));
-  const turns = Math.max(...[0, 1].map(i => {
-    const large = moves.map(m => m[i]).filter(v => Math.abs(v) > close / 5);
+  const overshoots = points => Math.max(...[0, 1].map(i => {   // along one weight, how often
+    const moves = points.slice(1).map((p, k) => (p[i] - points[k][i]) / scale[i]);
+    const large = moves.filter(v => Math.abs(v) > close / 5);
     return large.slice(1).filter((v, k) => v * large[k] < 0).length;
   }));
-  const shakes = turns >= Math.max(2, moves.length / 12);
+  const half = path.slice(n >> 1), shakes = overshoots(half) >= Math.max(2, half.length / 12);
   const settled = point => {   // after which step it stays close
     let k = n;
     while (k >= 0 && far(path[k], point) < close) k--;
     return k + 1 < n || (n > 0 && k + 1 === n && far(path[n - 1], last) < close) ? k + 1 : null;
   };
-  for (const [k, point] of surface.saddles.entries()) if (settled(point) !== null && !s.noise)
+  if (!s.noise && surface.saddles.some(point => settled(point) !== null))
     return "is stuck at a saddle point: the gradient is almost 0, and yet there is a way down";
-  for (const [k, point] of surface.minima.entries()) {
-    const when = settled(point), name = !k ? "the minimum"
-      : "a local minimum, not the lowest one";
-    if (when !== null) return `reaches ${name} after ${steps(when)}`;
+  for (const point of surface.minima) {
+    const when = settled(point), name = nameOf(surface, loss, point, (high - low) * 1e-9);
+    if (when !== null) return `reaches ${name} after ${steps(when)}`
+      + (overshoots(path) > 1 && !s.noise ? ", overshooting on the way" : "");
     const tail = path.slice(-Math.ceil(n / 3)), mean = [0, 1].map(
       i => tail.reduce((sum, p) => sum + p[i], 0) / tail.length);
     if (s.noise && far(mean, point) < 0.1 && tail.every(p => far(p, point) < 0.35))
@@ -147,15 +166,13 @@ function judge(surface, s, run, { high, low }) {
       : now > 0.9 * then ? "oscillates from one side to the other, and comes no closer"
       : "oscillates from one side to the other, and comes closer";
   }
-  const slopes = (x, y) => lossOf(surface, s)(x, y).slice(1).map((g, i) => g * scale[i]);
-  const slope = slopes(...last), step = Math.max(1e-4, close / 4);
-  const bend = Math.max(...[0, 1].map(i => {
-    const there = slopes(...last.map((v, j) => v + (i === j ? step * scale[j] : 0)));
-    return Math.hypot(...there.map((g, j) => g - slope[j])) / step;
-  }));
-  const flat = Math.hypot(...slope) < 0.1 * (high - low) && bend < high - low;
-  if (!s.noise && flat && far(half[0], last) < 5 * close)
+  const still = far(half[0], last) < 5 * close;
+  if (!s.noise && still && isFlat(loss, last, scale, high - low, close / 4))
     return "is stuck on a plateau: the gradient is almost 0, and so are the steps";
   if (losses[n] > losses[0]) return "has gone uphill: the loss is larger than at the start";
-  return `converges slowly: after ${steps(n)} it has not arrived`;
+  const rises = losses.slice(-q).filter((v, k, some) => v > some[k - 1]).length;
+  if (s.noise && rises > q / 4 && late - low > 0.8 * (before - low))
+    return "is thrown about by the noise, and comes no closer";
+  const [lowest] = surface.minima.map(p => `; its minimum is ${short(loss(...p)[0])}`);
+  return `converges slowly: after ${steps(n)} the loss is ${short(losses[n])}${lowest ?? ""}`;
 }

@@ -1,7 +1,7 @@
-// A loss of two weights as a map, and what an optimizer does on it: all computed in the page, with
-// landscape.js and contours.js. From Python: _surfaces (a list of what descend needs, with name, labels, note and
-// lrs), _twin and _reset (where Reset goes). Both ways: surface, optimizer, start, lr, mom,
-// sqr_mom, noise, condition, steps; to Python at most ten times a second.
+// A loss of two weights as a map, and what an optimizer does on it, all computed in the page, with
+// landscape.js and contours.js. From Python: _surfaces (each with what `descend` needs, and name,
+// labels, note and lrs), _twin, and _reset (where Reset goes). Both ways, to Python at most ten
+// times a second: surface, optimizer, start, lr, mom, sqr_mom, noise, condition and steps.
 
 const SEND_EVERY = 100;   // ms
 const tens = (from, to) => [...Array(10 * (to - from) + 1).keys()].map(
@@ -10,7 +10,7 @@ const SLIDERS = {   // trait: what it is called, and where it stops
   lr: ["learning rate", tens(-6, 1)],
   mom: ["momentum", [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99]],
   sqr_mom: ["beta2 (sqr_mom)", [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999]],
-  noise: ["noise of the gradient", [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2]],
+  noise: ["gradient noise", [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2]],
   condition: ["condition number", [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 200, 500, 1000]],
   steps: ["steps", null],
 };
