@@ -43,13 +43,13 @@ const OPTIMIZERS = {
   SGD: grad => grad,
   Momentum: (grad, m, { mom }) => m.sum = mom * (m.sum ?? 0) + grad,
   RMSprop: (grad, m, { sqr_mom }) => {
-    m.sqr = average(m.sqr, sqr_mom, grad ** 2);
+    m.sqr = average(m.sqr, sqr_mom, grad * grad);
     return grad / (Math.sqrt(m.sqr) + EPS);
   },
   Adam: (grad, m, { mom, sqr_mom }) => {
     m.n = (m.n ?? 0) + 1;
     m.avg = average(m.avg, mom, grad);
-    m.sqr = average(m.sqr, sqr_mom, grad ** 2);
+    m.sqr = average(m.sqr, sqr_mom, grad * grad);
     const avg = m.avg / (1 - mom ** m.n), sqr = m.sqr / (1 - sqr_mom ** m.n);
     return avg / (Math.sqrt(sqr) + EPS);
   },
@@ -166,7 +166,7 @@ function judge(surface, s, run, { high, low }) {
       : now > 0.9 * then ? "oscillates from one side to the other, and comes no closer"
       : "oscillates from one side to the other, and comes closer";
   }
-  const still = far(half[0], last) < 5 * close;
+  const still = far(half[0], last) < 5 * close && losses[n] - low > 0.02 * (high - low);
   if (!s.noise && still && isFlat(loss, last, scale, high - low, close / 4))
     return "is stuck on a plateau: the gradient is almost 0, and so are the steps";
   if (losses[n] > losses[0]) return "has gone uphill: the loss is larger than at the start";

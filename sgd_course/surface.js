@@ -125,9 +125,10 @@ function render({ model, el }) {
     pick.selectedIndex = surfaces.indexOf(surface);
     note.textContent = surface.note;
     note.hidden = !surface.note;
-    const tones = tonesOf(el), run = descend(surface, s);
+    const run = descend(surface, s);
     fill(surface, run);
     if (!map.clientWidth) return;   // not on the page yet
+    const tones = tonesOf(el);
     // the map itself is kept: only the trajectory is drawn for each movement
     const size = [map.clientWidth, map.clientHeight, devicePixelRatio];
     const key = [surface.name, s.condition, tones.ink, ...size].join();

@@ -140,23 +140,33 @@ def quadratic_surface(
 def _short(v): return float(f'{v:.2g}')
 
 # %% ../nbs/api/surface.ipynb #cf5c6818
+class _Bilinear(torch.autograd.Function):
+    "Interpolation, whose gradient is rounded as landscape.js rounds it: jumps amplify the last bit."
+    @staticmethod
+    def forward(ctx, x, y, values, xlim, ylim):
+        n = len(values)
+        def place(v, low, high):
+            u = (v - low)/(high - low)*(n - 1)
+            i = u.nan_to_num().floor().clamp(0, n - 2).long()
+            return i, u - i
+        (i, s), (j, t) = place(x, *xlim), place(y, *ylim)
+        a, b, c, d = values[j, i], values[j, i + 1], values[j + 1, i], values[j + 1, i + 1]
+        ctx.save_for_backward(((b - a)*(1 - t) + (d - c)*t)*(n - 1)/(xlim[1] - xlim[0]),
+                              ((c - a)*(1 - s) + (d - b)*s)*(n - 1)/(ylim[1] - ylim[0]))
+        return a*(1 - s)*(1 - t) + b*s*(1 - t) + c*(1 - s)*t + d*s*t
+
+    @staticmethod
+    def backward(ctx, grad): return *(grad*slope for slope in ctx.saved_tensors), None, None, None
+
+# %% ../nbs/api/surface.ipynb #ca7813f4
 def bilinear(
     values: torch.Tensor,  # (n, n) losses: rows for the second weight, columns for the first
     xlim, ylim,            # ranges of the two weights
 ):                         # function of weights (2, ...) that returns losses (...)
     "Bilinear interpolation, which beyond the grid continues that of the last cell."
-    n = len(values)
-    def place(v, low, high):
-        u = (v - low)/(high - low)*(n - 1)
-        i = u.detach().nan_to_num().floor().clamp(0, n - 2).long()
-        return i, u - i
-    def f(w):
-        (i, s), (j, t) = place(w[0], *xlim), place(w[1], *ylim)
-        a, b, c, d = values[j, i], values[j, i + 1], values[j + 1, i], values[j + 1, i + 1]
-        return a*(1 - s)*(1 - t) + b*s*(1 - t) + c*(1 - s)*t + d*s*t
-    return f
+    return lambda w: _Bilinear.apply(w[0], w[1], values, xlim, ylim)
 
-# %% ../nbs/api/surface.ipynb #ca7813f4
+# %% ../nbs/api/surface.ipynb #97633f5d
 _WANTED = ('expected a function of two weights that returns one number: f(w) with w of shape (2,), '
            'or f(a, b)')
 
@@ -186,7 +196,7 @@ def _one(f, x, y):
         raise ValueError(f'f returned {given} for two weights: {_WANTED}.')
     return float(v)
 
-# %% ../nbs/api/surface.ipynb #97633f5d
+# %% ../nbs/api/surface.ipynb #c5984506
 def _on_grid(f, x, y):
     "Losses (n, n) at all pairs of `x` and `y`; in one call, if `f` can do that."
     w = torch.stack(torch.meshgrid(x, y, indexing='xy'))
@@ -201,7 +211,7 @@ def _on_grid(f, x, y):
     return torch.tensor([[_one(f, a, b) for a in x.tolist()] for b in y.tolist()],
                         dtype=torch.float64)
 
-# %% ../nbs/api/surface.ipynb #c5984506
+# %% ../nbs/api/surface.ipynb #77edfe6a
 def _valid_lim(name, lim):
     "A range of weights as two numbers. Raises `TypeError` or `ValueError`."
     wanted = f'{name} is {lim!r}: expected two finite numbers, the smaller first, such as (-2, 2).'
@@ -220,7 +230,7 @@ def _lowest(values, x, y):
     points = sorted(zip(values[js, is_].tolist(), x[is_].tolist(), y[js].tolist()))
     return [(a, b) for _, a, b in points[:9]]
 
-# %% ../nbs/api/surface.ipynb #77edfe6a
+# %% ../nbs/api/surface.ipynb #4ea0ef7b
 def grid_surface(
     f,                          # function of two weights: f(w), w of shape (2,), or f(a, b)
     xlim=(-2, 2), ylim=(-2, 2), # ranges of the two weights
@@ -248,7 +258,7 @@ def grid_surface(
                    _lowest(values, x, y), note=note, page=dict(
                        kind='grid', n=n, values=values.numpy().astype('<f8').tobytes()))
 
-# %% ../nbs/api/surface.ipynb #4ea0ef7b
+# %% ../nbs/api/surface.ipynb #3be2d984
 def _guess(f, start, xlim, ylim):
     "Learning rates with which the first step goes a fiftieth of the picture, or all steps do."
     w = torch.tensor(start, dtype=torch.float64, requires_grad=True)
@@ -257,7 +267,7 @@ def _guess(f, start, xlim, ylim):
     lr = min(10., max(1e-6, size/50/max(w.grad.norm().item(), 1e-6)))
     return [_short(v) for v in (lr, lr/5, size/100, size/50)]
 
-# %% ../nbs/api/surface.ipynb #547fa5c7
+# %% ../nbs/api/surface.ipynb #366fe0f4
 @cache
 def classifier_surface(n=41) -> Surface:  # with that many points of the grid along each weight
     "The loss of the 3-7 classifier over two of its weights, those of the most curved pixels."
@@ -281,7 +291,7 @@ def classifier_surface(n=41) -> Surface:  # with that many points of the grid al
     lims = [(w[k].item() - 8, w[k].item() + 8) for k in (i, j)]
     return grid_surface(loss, *lims, '3-7 classifier', labels=where, n=n)
 
-# %% ../nbs/api/surface.ipynb #3b4cfb64
+# %% ../nbs/api/surface.ipynb #08e1b96e
 class _Map:
     "Figures of trajectories on one surface, on one figure that is kept."
     def __init__(self, surface, start, lrs, steps, condition):
@@ -309,7 +319,7 @@ class _Map:
                              f'{optimizer} with {self.fig.words}')
         return self.fig
 
-# %% ../nbs/api/surface.ipynb #08e1b96e
+# %% ../nbs/api/surface.ipynb #c0f1cc3e
 class _Explorer:
     "What an explorer of surfaces does in Python."
     def _prepare(self, surfaces, optimizer, start, lr, steps):
@@ -340,7 +350,7 @@ class _Explorer:
         hint = '' if in_jupyter() else ': a map in a notebook'
         return f'<Explorer of {self.surface} with {self.optimizer}, lr = {self.lr:g}{hint}>'
 
-# %% ../nbs/api/surface.ipynb #c0f1cc3e
+# %% ../nbs/api/surface.ipynb #a11e45b8
 @patch
 def _valid(self: _Explorer, proposal):
     "What the traits may be. Raises `ValueError` or `TypeError`."
@@ -371,7 +381,7 @@ def _valid_start(start):
         raise ValueError(f'start is {start!r}: expected two finite numbers, such as (-1.5, 1).'
                          ) from None
 
-# %% ../nbs/api/surface.ipynb #a11e45b8
+# %% ../nbs/api/surface.ipynb #97be606d
 @patch
 def _repr_mimebundle_(self: _Explorer, **kwargs):
     if in_jupyter(): return super(_Explorer, self)._repr_mimebundle_(**kwargs)
@@ -387,7 +397,7 @@ def _ipython_display_(self: _Explorer, **kwargs):
     renew = show_live(self)  # the widget first; its fallback is drawn while somebody looks at it
     loop.call_later(_HEAD_START, lambda: renew(self._static()))
 
-# %% ../nbs/api/surface.ipynb #97be606d
+# %% ../nbs/api/surface.ipynb #eaf92966
 @cache
 def _explorer_class():
     import anywidget
@@ -409,7 +419,7 @@ def _explorer_class():
         def __init__(self, *args): super().__init__(**self._prepare(*args))
     return SurfaceExplorer
 
-# %% ../nbs/api/surface.ipynb #b302e4bc
+# %% ../nbs/api/surface.ipynb #1f218dfb
 def _as_surface(s, xlim, ylim):
     "A `Surface` of what a user names or gives."
     if isinstance(s, Surface): return s
@@ -419,7 +429,7 @@ def _as_surface(s, xlim, ylim):
                          'function of two weights.')
     return named_surfaces()[s]
 
-# %% ../nbs/api/surface.ipynb #1f218dfb
+# %% ../nbs/api/surface.ipynb #137c48bb
 def explore_surface(
     surface=None,     # name, function of two weights, `Surface`, or list of these; `None`: all names
     optimizer='SGD',  # 'SGD', 'Momentum', 'RMSprop' or 'Adam', to begin with
