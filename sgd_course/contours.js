@@ -1,7 +1,7 @@
 // What surface.js draws: the map of a loss with its contours, a trajectory on it, the loss curve.
 
 const CELLS = 97;         // points of the map's grid along each weight
-const MARGIN = { left: 52, right: 8, top: 8, bottom: 36 };
+const MARGIN = { left: 60, right: 8, top: 8, bottom: 36 };
 
 // Values on a grid of n by n points, the lines of equal loss, and where they are
 function survey(surface, s, n) {
@@ -124,7 +124,7 @@ function paintCurve(curve, { losses }, { ink, path }) {
   const height = v => log ? Math.log(Math.max(v, floor)) : v;
   const [from, to] = [height(floor), height(top)], last = Math.max(1, losses.length - 1);
   axes(pen, b, ["step", log ? "loss (log)" : "loss"],
-       ["0", String(losses.length - 1), short(floor), short(top)], ink);
+       ["0", String(losses.length - 1), ...[floor, top].map(v => short(+v.toPrecision(3)))], ink);
   Object.assign(pen, { strokeStyle: path, lineWidth: 2 });
   pen.beginPath();
   fine.forEach((v, k) => pen.lineTo(

@@ -99,7 +99,7 @@ function descend(surface, s) {
 
 const short = v => !Number.isFinite(v) ? "beyond all numbers"
   : v === 0 ? "0" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3
-  ? v.toExponential(2).replace("e+", "e") : String(+v.toPrecision(4));
+  ? v.toExponential(2).replace(/\.?0*e\+?/, "e") : String(+v.toPrecision(4));
 
 // Which of its minima, whose losses are equal if they differ by no more than `rounding`
 function nameOf({ minima }, loss, point, rounding) {

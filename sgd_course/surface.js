@@ -25,6 +25,7 @@ function render({ model, el }) {
   const read = () => Object.fromEntries(TRAITS.map(t => [t, model.get(t)]));
   const most = model.get("_reset").steps, group = `sgd-${Math.random()}`;
   let s = read(), kept = {}, paper = null, scan = null, drawn = "";
+  const slides = surface => surface.condition !== undefined && !surface.fixed;
   const here = () => surfaces.find(({ name }) => name === s.surface);
 
   // The model is set only when it is sent: ipywidgets' echo of an earlier value would overwrite it.
@@ -73,6 +74,7 @@ function render({ model, el }) {
     const value = make("output");
     const row = make("label", {}, make("span", { textContent: name }), range, value);
     range.addEventListener("input", () => change({ [trait]: stops[+range.value] }));
+    row.hidden = trait === "condition" && !surfaces.some(slides);
     return { trait, stops, range, value, row };
   });
   live(el, model);
@@ -92,7 +94,7 @@ function render({ model, el }) {
       make("div", {}, curve, table)), note);
 
   // the cells stay, since a new table takes milliseconds
-  const lines = ["", "weight", "gradient", "direction", "step = lr × direction", "new weight"];
+  const lines = ["", "weight", "gradient", "direction", "lr × direction", "new weight"];
   const cells = lines.map((name, i) => {
     const two = [0, 1].map(() => make(i ? "td" : "th", i ? {} : { scope: "col" }));
     table.append(make("tr", {}, make(i ? "th" : "td", i ? { scope: "row", textContent: name }
@@ -118,8 +120,10 @@ function render({ model, el }) {
       range.value = stops.reduce((best, _, i) => far(i) < far(best) ? i : best, 0);
       value.textContent = short(s[trait]);
       range.setAttribute("aria-valuetext", value.textContent);
-      row.hidden = trait === "condition" ? surface.condition === undefined || surface.fixed
+      range.disabled = trait === "condition" ? !slides(surface)   // stays where it is, for peace
         : trait.endsWith("mom") && !USES[s.optimizer].includes(trait);
+      row.classList.toggle("sgd-off", range.disabled);
+      if (range.disabled) value.textContent = "not used";
     });
     radios.forEach(radio => { radio.checked = radio.value === s.optimizer; });
     pick.selectedIndex = surfaces.indexOf(surface);
