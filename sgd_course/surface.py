@@ -105,9 +105,9 @@ def curve_surface(
     h = (2*x.T @ x/len(x))[:2, :2]
     name = f'curve fit, {"standardised" if standardized else "raw"}'
     (a, b), reach = best[:2].tolist(), (35, 35) if standardized else (2, 35)
+    lims = [(v - r, v + r) for v, r in zip((a, b), reach)]
     lrs = (.2, .05, .5, 1.) if standardized else (1e-5, 5e-6, .05, .1)
-    return quadratic_surface(h, (a, b), value, name, [(v - r, v + r) for v, r in zip((a, b), reach)],
-                             params[:2].tolist(), lrs, ('a', 'b'))
+    return quadratic_surface(h, (a, b), value, name, lims, params[:2].tolist(), lrs, ('a', 'b'))
 
 # %% ../nbs/api/surface.ipynb #546e5a88
 def quadratic_surface(
@@ -141,7 +141,7 @@ def _short(v): return float(f'{v:.2g}')
 
 # %% ../nbs/api/surface.ipynb #cf5c6818
 class _Bilinear(torch.autograd.Function):
-    "Interpolation, whose gradient is rounded as landscape.js rounds it: jumps amplify the last bit."
+    "Interpolation with a gradient that is rounded as in landscape.js: jumps amplify the last bit."
     @staticmethod
     def forward(ctx, x, y, values, xlim, ylim):
         n = len(values)
@@ -171,7 +171,7 @@ _WANTED = ('expected a function of two weights that returns one number: f(w) wit
            'or f(a, b)')
 
 def _of_pair(f):
-    "`f` as a function of weights (2, ...). Raises `TypeError` unless it takes one or two arguments."
+    "`f` as a function of weights (2, ...). Raises `TypeError` unless it takes one or two."
     if not callable(f): raise TypeError(f'surface is {f!r}: {_WANTED}, or one of the names '
                                         f'{list(named_surfaces())}.')
     try: arguments = inspect.signature(f).parameters.values()
@@ -298,7 +298,8 @@ class _Map:
         self.surface, self.start, self.lrs, self.steps = surface, start, lrs, steps
         self.f = surface.loss(condition)
         self.fig, ax = subplots(figsize=(3.6, 3), shown=False)
-        x, y = (torch.linspace(*lim, 81, dtype=torch.float64) for lim in (surface.xlim, surface.ylim))
+        lims = surface.xlim, surface.ylim
+        x, y = (torch.linspace(*lim, 81, dtype=torch.float64) for lim in lims)
         loss = self.f(torch.stack(torch.meshgrid(x, y, indexing='xy')))
         low, high = loss.min().item(), loss.max().item()
         ax.contour(x, y, loss, levels=low + (high - low)*np.logspace(-4, 0, 13)[:-1], linewidths=1,
@@ -333,24 +334,42 @@ class _Explorer:
         return state | dict(_surfaces=[s.message() for s in surfaces], _reset=state, _twin=name,
                             model_id=name)
 
-    def trajectory(self):
-        "(steps + 1, 2) weights, by Python's own optimizer, as the widget is set; without noise."
-        cls = _OPTIMIZERS[self.optimizer]
-        settings = {k: getattr(self, k) for k in ('mom', 'sqr_mom') if k in cls.defaults}
-        return run_optimizer(cls, self._all[self.surface].loss(self.condition), self.start, self.lr,
-                             self.steps, **settings)
-
-    def _static(self):
-        s = self._all[self._reset['surface']]
-        lrs = dict(zip(_OPTIMIZERS, s.lrs)) | {self._reset['optimizer']: self._reset['lr']}
-        draw = _Map(s, self._reset['start'], lrs, self._reset['steps'], self._reset['condition'])
-        return Flipbook(draw, optimizer=list(_OPTIMIZERS)).twin(range(4))
-
     def __repr__(self):
         hint = '' if in_jupyter() else ': a map in a notebook'
         return f'<Explorer of {self.surface} with {self.optimizer}, lr = {self.lr:g}{hint}>'
 
 # %% ../nbs/api/surface.ipynb #a11e45b8
+@patch
+def trajectory(self: _Explorer):
+    "(steps + 1, 2) weights, by Python's own optimizer, as the widget is set; without noise."
+    cls = _OPTIMIZERS[self.optimizer]
+    settings = {k: getattr(self, k) for k in ('mom', 'sqr_mom') if k in cls.defaults}
+    return run_optimizer(cls, self._all[self.surface].loss(self.condition), self.start, self.lr,
+                         self.steps, **settings)
+
+@patch
+def _static(self: _Explorer):
+    "HTML of the fallback."
+    first = self._reset
+    s = self._all[first['surface']]
+    lrs = dict(zip(_OPTIMIZERS, s.lrs)) | {first['optimizer']: first['lr']}
+    draw = _Map(s, first['start'], lrs, first['steps'], first['condition'])
+    return Flipbook(draw, optimizer=list(_OPTIMIZERS)).twin(range(4))
+
+# %% ../nbs/api/surface.ipynb #97be606d
+def _valid_optimizer(name):
+    name = getattr(name, '__name__', name)
+    if name not in _OPTIMIZERS:
+        raise ValueError(f'optimizer is {name!r}: expected one of {list(_OPTIMIZERS)}.')
+    return name
+
+def _valid_start(start):
+    try: return [real('start', v) for _, v in zip('ab', start, strict=True)]
+    except (TypeError, ValueError):
+        raise ValueError(f'start is {start!r}: expected two finite numbers, such as (-1.5, 1).'
+                         ) from None
+
+# %% ../nbs/api/surface.ipynb #eaf92966
 @patch
 def _valid(self: _Explorer, proposal):
     "What the traits may be. Raises `ValueError` or `TypeError`."
@@ -369,19 +388,7 @@ def _valid(self: _Explorer, proposal):
         raise ValueError(f'noise is {value!r}: expected 0 or more.')
     return value
 
-def _valid_optimizer(name):
-    name = getattr(name, '__name__', name)
-    if name not in _OPTIMIZERS:
-        raise ValueError(f'optimizer is {name!r}: expected one of {list(_OPTIMIZERS)}.')
-    return name
-
-def _valid_start(start):
-    try: return [real('start', v) for _, v in zip('ab', start, strict=True)]
-    except (TypeError, ValueError):
-        raise ValueError(f'start is {start!r}: expected two finite numbers, such as (-1.5, 1).'
-                         ) from None
-
-# %% ../nbs/api/surface.ipynb #97be606d
+# %% ../nbs/api/surface.ipynb #b302e4bc
 @patch
 def _repr_mimebundle_(self: _Explorer, **kwargs):
     if in_jupyter(): return super(_Explorer, self)._repr_mimebundle_(**kwargs)
@@ -397,7 +404,7 @@ def _ipython_display_(self: _Explorer, **kwargs):
     renew = show_live(self)  # the widget first; its fallback is drawn while somebody looks at it
     loop.call_later(_HEAD_START, lambda: renew(self._static()))
 
-# %% ../nbs/api/surface.ipynb #eaf92966
+# %% ../nbs/api/surface.ipynb #1f218dfb
 @cache
 def _explorer_class():
     import anywidget
@@ -419,7 +426,7 @@ def _explorer_class():
         def __init__(self, *args): super().__init__(**self._prepare(*args))
     return SurfaceExplorer
 
-# %% ../nbs/api/surface.ipynb #1f218dfb
+# %% ../nbs/api/surface.ipynb #bf6a0c3a
 def _as_surface(s, xlim, ylim):
     "A `Surface` of what a user names or gives."
     if isinstance(s, Surface): return s
@@ -429,9 +436,9 @@ def _as_surface(s, xlim, ylim):
                          'function of two weights.')
     return named_surfaces()[s]
 
-# %% ../nbs/api/surface.ipynb #137c48bb
+# %% ../nbs/api/surface.ipynb #aefde71d
 def explore_surface(
-    surface=None,     # name, function of two weights, `Surface`, or list of these; `None`: all names
+    surface=None,     # name, function of two weights, `Surface`, or a list; `None`: all six names
     optimizer='SGD',  # 'SGD', 'Momentum', 'RMSprop' or 'Adam', to begin with
     start=None,       # two weights; `None`: those of the surface
     lr=None,          # learning rate, > 0; `None`: that of the surface

@@ -12,7 +12,7 @@ from conftest import REPO
 from playwright.sync_api import expect
 
 from sgd_course.optimizers import SGD, Adam, Momentum, RMSprop, ravine, run_optimizer
-from sgd_course.surface import (Surface, bilinear, classifier_surface, curve_surface, explore_surface, grid_surface,
+from sgd_course.surface import (bilinear, classifier_surface, curve_surface, explore_surface, grid_surface,
                                 named_surfaces, quadratic_surface)
 
 OPTIMIZERS = {c.__name__: c for c in (SGD, Momentum, RMSprop, Adam)}
