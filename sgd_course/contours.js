@@ -1,4 +1,5 @@
-// What surface.js draws: the map of a loss with its contours, a trajectory on it, the loss curve.
+// What surface.js draws: the map of a loss with its contours and a trajectory on it, two slices of
+// it, and the loss curve.
 
 const CELLS = 97;         // points of the map's grid along each weight
 const MARGIN = { left: 60, right: 8, top: 8, bottom: 36 };
@@ -14,6 +15,15 @@ function survey(surface, s, n) {
   const high = values.reduce((a, b) => Math.max(a, b));
   const levels = [...Array(13).keys()].map(k => low + (high - low) * 10 ** (-4 + k / 3));
   return { values, n, low, high, levels };
+}
+
+// Losses at n points along weight number i, the other one staying as at `point`
+function slice(surface, s, point, i, n) {
+  const loss = lossOf(surface, s), [low, high] = [surface.xlim, surface.ylim][i];
+  return [...Array(n).keys()].map(k => {
+    const v = low + (high - low) * k / (n - 1);
+    return loss(...point.map((w, j) => i === j ? v : w))[0];
+  });
 }
 
 // Line segments [x0, y0, x1, y1], in cells of the grid, along which the loss is `level`
@@ -130,4 +140,21 @@ function paintCurve(curve, { losses }, { ink, path }) {
   fine.forEach((v, k) => pen.lineTo(
     b.x + k / last * b.width, b.y + b.height * (1 - (height(v) - from) / (to - from || 1))));
   pen.stroke();
+}
+
+// A slice of the loss through `point`
+function paintSlice(canvas, surface, s, point, i, { ink, path, spot }) {
+  const b = boxOf(canvas), pen = penOf(canvas, canvas.clientWidth, canvas.clientHeight);
+  const losses = slice(surface, s, point, i, CELLS), [from, to] = [surface.xlim, surface.ylim][i];
+  const low = Math.min(...losses), high = Math.max(...losses);
+  const place = (u, v) => [b.x + u * b.width, b.y + b.height * (1 - (v - low) / (high - low || 1))];
+  const ends = [from, to, ...[low, high].map(v => +v.toPrecision(3))].map(short);
+  axes(pen, b, [surface.labels[i], "loss"], ends, ink);
+  Object.assign(pen, { strokeStyle: path, fillStyle: spot, lineWidth: 2 });
+  pen.beginPath();
+  losses.forEach((v, k) => pen.lineTo(...place(k / (CELLS - 1), v)));
+  pen.stroke();
+  pen.beginPath();
+  pen.arc(...place((point[i] - from) / (to - from), lossOf(surface, s)(...point)[0]), 5, 0, 7);
+  pen.fill();
 }

@@ -18,6 +18,8 @@ const TRAITS = ["surface", "optimizer", "start", ...Object.keys(SLIDERS)];
 const DEFAULTS = { Momentum: { mom: 0.9 }, RMSprop: { sqr_mom: 0.99 },
                    Adam: { mom: 0.9, sqr_mom: 0.999 } };   // those of lesson 13
 
+const clamp = (v, [low, high]) => +Math.min(high, Math.max(low, v)).toPrecision(4);
+
 function render({ model, el }) {
   const surfaces = model.get("_surfaces").map(s => s.kind !== "grid" ? s : { ...s, values:
     new Float64Array(s.values.buffer.slice(s.values.byteOffset,
@@ -57,6 +59,8 @@ function render({ model, el }) {
   map.setAttribute("aria-roledescription", "map of a loss");
   const curve = make("canvas", { className: "sgd-curve" });
   curve.setAttribute("role", "img");
+  const slices = [0, 1].map(() => make("canvas", { className: "sgd-slice" }));
+  for (const canvas of slices) canvas.setAttribute("role", "img");
   const words = make("strong"), note = make("p"), table = make("table");
   const reset = control("button", { type: "button", textContent: "Reset" });
   const pick = control("select");
@@ -91,7 +95,10 @@ function render({ model, el }) {
       make("figure", {}, map, make("figcaption", { textContent:
         "Click or drag in the map to move the start \u25cb (or focus it and press arrow keys); "
         + "\u25cf is where the steps end, + a minimum, \u00d7 a saddle point." })),
-      make("div", {}, curve, table)), note);
+      make("div", {}, curve, table)),
+    make("div", { className: "sgd-views" }, ...slices.map(canvas => make("div", {}, canvas))),
+    make("p", { textContent: "Slices: the loss along each weight, while the other one stays where "
+                             + "the steps end." }), note);
 
   // the cells stay, since a new table takes milliseconds
   const lines = ["", "weight", "gradient", "direction", "lr × direction", "new weight"];
@@ -142,6 +149,12 @@ function render({ model, el }) {
     }
     paintMap(map, paper, surface, run, tones);
     paintCurve(curve, run, tones);
+    const last = run.path.at(-1).map((v, i) => clamp(v, [surface.xlim, surface.ylim][i]));
+    slices.forEach((canvas, i) => {
+      paintSlice(canvas, surface, s, last, i, tones);
+      canvas.ariaLabel = `Loss along the ${surface.labels[i]}, the other one at `
+        + short(last[1 - i]);
+    });
     words.textContent = `${s.optimizer} ${judge(surface, s, run, scan)}.`;
     const ends = [run.losses[0], run.losses.at(-1)].map(short);
     curve.ariaLabel = `Loss at each step, from ${ends[0]} to ${ends[1]}`;
@@ -152,7 +165,6 @@ function render({ model, el }) {
 
   // mouse, finger or pen: the first one that touches moves the start, until it is lifted
   let pointer = null;
-  const clamp = (v, [low, high]) => +Math.min(high, Math.max(low, v)).toPrecision(4);
   const move = (x, y) => change({ start: [clamp(x, here().xlim), clamp(y, here().ylim)] });
   const place = e => {
     const r = map.getBoundingClientRect(), b = boxOf(map), { xlim, ylim } = here();

@@ -221,6 +221,13 @@ def contours_are_where_the_loss_is(browser):
     n, level = 41, 1.
     values = [(i/20 - 1)**2 + (j/20 - 1)**2 for j in range(n) for i in range(n)]
     lines = torch.tensor(page.evaluate('([values, n, level]) => contour({ values, n }, level)', [values, n, level]))
+    page.add_script_tag(content=(REPO/'sgd_course'/'landscape.js').read_text(encoding='utf-8'))
+    bowl = named_surfaces()['bowl']
+    for i, point in enumerate(([x, .5] for x in (0, 1))):
+        found = page.evaluate('([surface, point, i]) => slice(surface, {}, point, i, 5)', [bowl.message(), point, i])
+        w = torch.tensor(point, dtype=torch.float64)[:, None].repeat(1, 5)
+        w[i] = torch.linspace(-2, 2, 5)
+        torch.testing.assert_close(torch.tensor(found, dtype=torch.float64), ravine(w, 10))
     points = lines.reshape(-1, 2)/20 - 1
     assert len(lines) > 100 and (points.norm(dim=1) - 1).abs().max() < .002
     page.close()
