@@ -98,7 +98,8 @@ function render({ model, el }) {
       make("div", {}, curve, table)),
     make("div", { className: "sgd-views" }, ...slices.map(canvas => make("div", {}, canvas))),
     make("p", { textContent: "Slices: the loss along each weight, while the other one stays where "
-                             + "the steps end." }), note);
+      + "the steps end. Gradient noise, such as a small batch has: at 1 it is as large as the "
+      + "gradient where this surface begins." }), note);
 
   // the cells stay, since a new table takes milliseconds
   const lines = ["", "weight", "gradient", "direction", "lr × direction", "new weight"];
