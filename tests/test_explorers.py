@@ -127,6 +127,7 @@ def state():
 """
 
 
+@pytest.mark.slow
 def test_in_jupyter(open_book):
     book = open_book(SETUP, *(before + call(name) for name, (_, before) in EXPLORERS.items()))
     run_cell = """n => { jupyterapp.shell.currentWidget.content.activeCellIndex = n;
