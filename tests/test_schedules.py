@@ -87,6 +87,12 @@ def test_find_lr_stops_at_nan():
     assert len(lrs) == 1
 
 
+def test_find_lr_goes_on_where_there_is_no_loss():
+    d, model = digits(), nn.Linear(784, 1)
+    lrs, losses = lr_find(model, SGD(model.parameters(), 1.), d.train_x, d.train_y, lambda s, y: 0*s.mean(), steps=7)
+    assert len(lrs) == 7 and (losses == 0).all()
+
+
 @pytest.mark.parametrize('opt_func', [torch.optim.SGD, BasicOptim])
 def test_optimizers_of_others_are_refused(opt_func):
     d, model = digits(), nn.Linear(784, 1)
