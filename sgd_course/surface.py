@@ -81,7 +81,7 @@ def named_surfaces() -> dict:  # name -> `Surface`
                 minima=[(0, 0)], condition=10., page=dict(kind='bowl')),
         Surface('ravine', ravine, (-2, 2), (-.4, .4), (-1.5, .25), (.018, .01, .05, .1),
                 minima=[(0, 0)], condition=100., page=dict(kind='bowl', fixed=True)),
-        Surface('Rosenbrock', _rosenbrock, (-2, 2), (-1, 3), (-1.5, 2), (.0008, .0002, .02, .1),
+        Surface('Rosenbrock', _rosenbrock, (-2, 2), (-1, 3), (-1.2, 1), (.001, .0005, .01, .1),
                 minima=[(1, 1)], page=dict(kind='rosenbrock')),
         Surface('saddle', _saddle, (-2, 2), (-2, 2), (-1.5, 0), (.1, .03, .05, .1),
                 minima=[(0, 1), (0, -1)], saddles=[(0, 0)], page=dict(kind='saddle')),
