@@ -129,6 +129,26 @@ def test_explorer_in_firefox(firefox, lab):
     slides(firefox.until, firefox.evaluate, lambda: firefox.press(RIGHT))
 
 
+@pytest.mark.browser
+@pytest.mark.slow
+def test_surface_in_firefox(firefox, tmp_path):
+    "A page with nothing but the map: its words, and the arrow keys."
+    from sgd_course.surface import explore_surface
+    from test_surface import RENDER, state_of
+    e = explore_surface(['two minima', lambda a, b: a**2 + b**2])
+    (tmp_path/'map.html').write_text(f'<!doctype html><style>{e._css}</style><main></main>', encoding='utf-8')
+    firefox.go((tmp_path/'map.html').as_uri())
+    firefox.evaluate(f'() => ({RENDER})({json.dumps([e._esm, state_of(e)])})')
+    words = lambda: firefox.evaluate('() => document.querySelector("strong").textContent')
+    assert firefox.until(words).startswith('SGD reaches a local minimum (another is lower) after')
+    firefox.evaluate('() => document.querySelector(".sgd-map").focus()')
+    for _ in range(20): firefox.press('\uE012')   # to the left
+    assert words().startswith('SGD reaches the lowest minimum after')
+    painted = """() => { const c = document.querySelector('.sgd-map');
+        return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); }"""
+    assert firefox.evaluate(painted)
+
+
 def test_explorer_in_notebook_7(browser, lab):
     "The server of JupyterLab has it too, where it is installed."
     if not find_spec('notebook'): missing('notebook>=7')
