@@ -1191,6 +1191,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'sgd_course.surface._valid_lim': ('api/surface.html#_valid_lim', 'sgd_course/surface.py'),
                                     'sgd_course.surface._valid_optimizer': ('api/surface.html#_valid_optimizer', 'sgd_course/surface.py'),
                                     'sgd_course.surface._valid_start': ('api/surface.html#_valid_start', 'sgd_course/surface.py'),
+                                    'sgd_course.surface._valid_steps': ('api/surface.html#_valid_steps', 'sgd_course/surface.py'),
                                     'sgd_course.surface.bilinear': ('api/surface.html#bilinear', 'sgd_course/surface.py'),
                                     'sgd_course.surface.classifier_surface': ( 'api/surface.html#classifier_surface',
                                                                                'sgd_course/surface.py'),

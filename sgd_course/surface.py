@@ -442,7 +442,7 @@ def explore_surface(
     optimizer='SGD',  # 'SGD', 'Momentum', 'RMSprop' or 'Adam', to begin with
     start=None,       # two weights; `None`: those of the surface
     lr=None,          # learning rate, > 0; `None`: that of the surface
-    steps=100,        # how many steps, > 0
+    steps=100,        # how many steps, 1 to 1000
     xlim=(-2, 2), ylim=(-2, 2),  # for a function: ranges of the two weights
 ):                    # widget; surface, optimizer, start, lr, mom, ... are traits
     """A map of a loss of two weights, on which a start can be dragged, and the optimizer's way.
@@ -459,4 +459,9 @@ def explore_surface(
     return _explorer_class()(surfaces, _valid_optimizer(optimizer),
                              None if start is None else _valid_start(start),
                              None if lr is None else real('lr', lr, above=0),
-                             whole('steps', steps, 1))
+                             _valid_steps(steps))
+
+def _valid_steps(steps):
+    if 1 <= (steps := whole('steps', steps)) <= 1000: return steps
+    raise ValueError(f'steps is {steps}: expected 1 to 1000, all of which the page computes anew '
+                     'for each movement.')

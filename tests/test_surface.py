@@ -37,7 +37,8 @@ def surfaces():
     (ValueError, 'expected two finite numbers', dict(start=(1, 2, 3))),
     (ValueError, 'expected two finite numbers', dict(start=(1, math.nan))),
     (ValueError, 'lr is 0', dict(lr=0)),
-    (ValueError, 'steps is 0', dict(steps=0)),
+    (ValueError, 'steps is 0: expected 1 to 1000', dict(steps=0)),
+    (ValueError, 'steps is 1001: expected 1 to 1000', dict(steps=1001)),
     (ValueError, 'each name', dict(surface=[])),
     (ValueError, 'each name', dict(surface=['bowl', 'bowl'])),
     (ValueError, 'f returned shape .2,. for two weights: expected a function of two', dict(surface=lambda x: x**2)),
@@ -86,6 +87,13 @@ def test_traits_and_trajectory():
     assert torch.equal(e.trajectory(), expected)
     for name, wrong in dict(surface='x', optimizer='x', start=[1], lr=0., mom=1., noise=-1., condition=0., steps=41).items():
         with pytest.raises((ValueError, TypeError, TraitError), match=name): setattr(e, name, wrong)
+
+
+def test_a_trajectory_that_diverges_is_no_error():
+    e = explore_surface('Rosenbrock', lr=1.)
+    assert not e.trajectory()[-1].isfinite().all() and e._repr_mimebundle_()[0]['text/html'].count('<img') == 4
+    e = explore_surface(wavy, lr=100.)
+    assert e.trajectory().shape == (101, 2)
 
 
 def test_twin():
