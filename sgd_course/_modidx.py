@@ -1112,6 +1112,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'sgd_course.plot._columns': ('api/plot.html#_columns', 'sgd_course/plot.py'),
                                  'sgd_course.plot._draw_graph': ('api/plot.html#_draw_graph', 'sgd_course/plot.py'),
                                  'sgd_course.plot._figure_class': ('api/plot.html#_figure_class', 'sgd_course/plot.py'),
+                                 'sgd_course.plot._figures_first': ('api/plot.html#_figures_first', 'sgd_course/plot.py'),
                                  'sgd_course.plot._image': ('api/plot.html#_image', 'sgd_course/plot.py'),
                                  'sgd_course.plot._only_html': ('api/plot.html#_only_html', 'sgd_course/plot.py'),
                                  'sgd_course.plot._palette_png': ('api/plot.html#_palette_png', 'sgd_course/plot.py'),

@@ -109,7 +109,7 @@ def _figure(self: DescentPicture):  # noqa: F811
     curve.set(xlim=tuple(ends.values()), ylim=(low, high))
     losses.set(xlabel='step', xlim=(-.3, self.steps + .3))
     losses.yaxis.set_visible(False)
-    for ax, title in ((curve, 'Where does it go?'), (losses, 'The loss after each step')):
+    for ax, title in ((curve, 'Where do the steps lead?'), (losses, 'The loss after each step')):
         ax.set_title(title, y=1)
         ax.locator_params(nbins=4)  # few letters
         ax.xaxis.set_label_coords(.5, -.13)
@@ -188,7 +188,7 @@ def _figure(self: FitPicture, y):  # noqa: F811
         fit.plot(self.t, y, 'o', color=BLUE)
         fit.set(title=' ', xlabel='time (s)', ylim=(-20, y.max().item()*1.2))
         fall.semilogy(losses[:, 0], alpha=0)
-        fall.set(title='How does the loss fall?', xlabel='step', ylim=(3, 1e5))
+        fall.set(title='The loss after each step', xlabel='step', ylim=(3, 1e5))
         self.fits.append(fit.plot([], [], **moving)[0])
         self.falls.append(fall.plot([], [], 'o-', ms=3, **moving)[0])
         self.titles.append(fit.set_title('', animated=True))
