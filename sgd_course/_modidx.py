@@ -1121,6 +1121,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'sgd_course.plot._styled': ('api/plot.html#_styled', 'sgd_course/plot.py'),
                                  'sgd_course.plot._values': ('api/plot.html#_values', 'sgd_course/plot.py'),
                                  'sgd_course.plot.draw_autograd': ('api/plot.html#draw_autograd', 'sgd_course/plot.py'),
+                                 'sgd_course.plot.figures_first': ('api/plot.html#figures_first', 'sgd_course/plot.py'),
                                  'sgd_course.plot.gv': ('api/plot.html#gv', 'sgd_course/plot.py'),
                                  'sgd_course.plot.in_jupyter': ('api/plot.html#in_jupyter', 'sgd_course/plot.py'),
                                  'sgd_course.plot.page_bar': ('api/plot.html#page_bar', 'sgd_course/plot.py'),

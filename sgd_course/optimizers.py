@@ -27,7 +27,7 @@ class SGD(Tunable, BasicOptim):
         **settings   # those in `defaults`: a number, or (k,) numbers
     ):
         self.params, self.state = valid_params(params), defaultdict(dict)
-        vars(self).update(self.valid_settings(lr, settings))
+        vars(self).update(self.valid_settings(lr, settings))  # self.lr, self.wd, ...
 
     def step(self):
         with torch.no_grad():
@@ -114,7 +114,7 @@ class Momentum(SGD):
 # %% ../nbs/13_optimizers.ipynb #2f60ed6d
 class RMSprop(SGD):
     "Divides each gradient by the typical size of its recent ones (G. Hinton, 2012)."
-    defaults = SGD.defaults | dict(sqr_mom=.99, eps=1e-8)  # kept of the average of squares
+    defaults = SGD.defaults | dict(sqr_mom=.99, eps=1e-8)  # what is kept of the mean square
     def direction(self, grad, state):
         state['sqr'] = self.sqr_mom*state.get('sqr', 0) + (1 - self.sqr_mom)*grad**2
         return grad/(state['sqr'].sqrt() + self.eps)
