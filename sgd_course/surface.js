@@ -131,7 +131,8 @@ function render({ model, el }) {
       range.disabled = trait === "condition" ? !slides(surface)   // stays where it is, for peace
         : trait.endsWith("mom") && !USES[s.optimizer].includes(trait);
       row.classList.toggle("sgd-off", range.disabled);
-      if (range.disabled) value.textContent = "not used";
+      if (range.disabled && !(trait === "condition" && surface.fixed))
+        value.textContent = "not used";
     });
     radios.forEach(radio => { radio.checked = radio.value === s.optimizer; });
     pick.selectedIndex = surfaces.indexOf(surface);

@@ -85,7 +85,8 @@ def test_traits_and_trajectory():
     e.surface, e.optimizer, e.start, e.lr, e.condition, e.steps = 'bowl', 'Momentum', [1., 1.], .02, 5., 30
     expected = run_optimizer(Momentum, lambda w: ravine(w, 5.), (1., 1.), .02, 30)
     assert torch.equal(e.trajectory(), expected)
-    for name, wrong in dict(surface='x', optimizer='x', start=[1], lr=0., mom=1., noise=-1., condition=0., steps=41).items():
+    wrongs = dict(surface='x', optimizer='x', start=[1], lr=0., mom=1., noise=-1., condition=0., steps=41)
+    for name, wrong in wrongs.items():
         with pytest.raises((ValueError, TypeError, TraitError), match=name): setattr(e, name, wrong)
 
 
@@ -187,7 +188,8 @@ def the_page_and_python_take_the_same_steps(browser):
         theirs = torch.tensor(run['path'], dtype=torch.float64)
         assert len(theirs) == len(ours) or run['end'] == 'left', (name, given)
         losses = torch.tensor(run['losses'], dtype=torch.float64)
-        torch.testing.assert_close(theirs, ours[:len(theirs)], rtol=1e-6, atol=1e-6, msg=lambda m: f'{name}, {given}: {m}')
+        torch.testing.assert_close(theirs, ours[:len(theirs)], rtol=1e-6, atol=1e-6,
+                                   msg=lambda m: f'{name}, {given}: {m}')
         torch.testing.assert_close(losses, s.loss(given['condition'])(theirs.T), rtol=1e-6, atol=1e-6)
         last = run['last']
         for a, b in ((last['before'], run['path'][-2]), (last['after'], run['path'][-1])): assert a == b
