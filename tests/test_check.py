@@ -207,6 +207,20 @@ def test_a_wrong_value_stands_beside_the_right_one():
         expected='tensor([0.5, 0.5, 0.5]) of shape (3,)')
 
 
+def test_large_tensors_are_shown_by_their_first_numbers():
+    numbers = ', '.join(map(str, range(12)))
+    assert check._short(torch.arange(12.)) == f'tensor([{numbers}]) of shape (12,)'
+    assert check._short(torch.arange(20.).view(4, 5)) == f'tensor([{numbers}]) of shape (4, 5), the first 12 of them'
+    assert check._short(list(range(20))) == f'[{numbers}, ...]'
+
+
+def test_the_page_opens_the_hints_that_were_asked_for():
+    ex, wrong = exercise(), lambda x, lr: x
+    pages = [ex(wrong).page(), *(ex.hint() and ex(wrong).page() for _ in range(3))]
+    assert [p['hinted'] for p in pages] == [0, 1, 2, 2] and {p['hints'] for p in pages} == {2}
+    assert [p['early'] for p in pages] == [True]*2 + [False]*2 and ex(scaled).page()['hints'] == 0
+
+
 def test_error_names_the_line_of_the_learner():
     def helper(x): return x.nothing
     def answer(x, lr):
