@@ -184,7 +184,7 @@ function messageOf(net, names, strokes) {
     words: `${names[a.winner]}, with probability ${p < 0.995 ? p.toFixed(2) : "over 0.99"}`,
     rows: [[`blue ink, for ${one}`, number(blue)], [`red ink, for ${two}`, number(-red)],
            [net.rest, number(a.score - blue + red)],
-           [a.probs ? `lead of ${one} over ${two}` : "score", number(a.score)]],
+           [a.probs ? `lead of ${names[a.pair[0]]} over ${names[a.pair[1]]}` : "score", number(a.score)]],
     bars: a.probs?.map((p, k) => [names[k], p]),
     seen: imageOf(x, GREYS, 0, 1), seen_alt: `${name}, 28 by 28 pixels`,
     spoke: imageOf(a.shares, RED_BLUE, -net.limit, net.limit),

@@ -1,5 +1,6 @@
 "Drawing digits: the Python side in this process, and the widget in a real JupyterLab and a real browser."
 import ast
+import base64
 import functools
 import html
 import json
@@ -19,7 +20,9 @@ from torch import nn
 
 from sgd_course.classifier import flatten_digits
 from sgd_course.data import threes_and_sevens
-from sgd_course.draw import to_mnist, centre_of_mass, draw_digit, explain, find_layout, render_strokes
+from sgd_course.draw import (_LINE, ClassReader, DigitReader, to_mnist, centre_of_mass, draw_digit, explain, find_layout,
+                             render_strokes)
+from sgd_course.explore import _file
 
 
 # points across and down, drawn by hand on a canvas of 100 by 100
@@ -342,6 +345,200 @@ def test_model_without_gradient():
     sheet = draw_digit(lambda xb: xb.numpy() @ trained().keywords['w'].detach().numpy())
     assert [len(m['rows']) for m in sheet._samples] == [1]*10 and not any(m['spoke'] for m in sheet._samples)
     assert sheet._repr_mimebundle_()[0]['text/html'].count('<img') == 4
+
+
+# --- models that a page can ask
+
+def net(hidden=8): return nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+
+
+class Hooked(nn.Linear):
+    def __init__(self):
+        super().__init__(784, 1)
+        self.register_forward_hook(lambda module, args, out: out.sin())
+
+
+class Residual(nn.Sequential):
+    "Made like a stack, but not computed like one."
+    def forward(self, x): return super().forward(x) + x.square().sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize('layers, make', [
+    ([[784, 1, 0]], lambda: nn.Linear(784, 1)), ([[784, 1, 0]], lambda: nn.Linear(784, 1, bias=False)),
+    ([[784, 1, 0]], lambda: nn.Linear(784, 1).double()), ([[784, 1, 0]], lambda: nn.Sequential(nn.Linear(784, 1), nn.Flatten(0))),
+    ([[784, 1, 0]], lambda: nn.Sequential(nn.Linear(784, 300), nn.Dropout(.5), nn.Linear(300, 1))),
+    ([[784, 1, 0]], lambda: nn.Sequential(nn.Linear(28, 3), nn.Flatten(), nn.Linear(84, 1))),
+    ([[784, 1, 0]], lambda: trained()), ([[784, 1, 0]], lambda: lambda xb: (trained()(xb)*2)[:, 0]),
+    ([[784, 8, 1], [8, 1, 0]], lambda: nn.Sequential(*net())), ([[784, 8, 1], [8, 1, 0]], lambda: nn.Sequential(nn.Flatten(), *net())),
+    ([[784, 8, 1], [8, 1, 0]], lambda: nn.Sequential(nn.ReLU(), nn.Sequential(*net()[:2]), nn.Dropout(), nn.Linear(8, 1))),
+    ([[784, 8, 1], [8, 5, 0], [5, 1, 1]], lambda: nn.Sequential(*net()[:2], nn.Linear(8, 5), nn.Linear(5, 1), nn.ReLU())),
+    (None, lambda: nn.Sequential(*net(200))), (None, lambda: nn.Sequential(nn.Linear(784, 8), nn.Tanh(), nn.Linear(8, 1))), (None, Hooked),
+    (None, lambda: Residual(*net())), (None, lambda: lambda xb: trained()(xb) + torch.rand(len(xb), 1)), (None, lambda: Grid()),
+    (None, lambda: nn.Sequential(nn.Linear(28, 3), nn.ReLU(), nn.Flatten(), nn.Linear(84, 1))),
+    (None, lambda: lambda xb: trained()(xb).detach()), (None, lambda: lambda xb: trained()(xb)*xb[:, :1].add(1))])
+def test_which_models_a_page_can_ask(layers, make):
+    torch.manual_seed(0)
+    sheet = draw_digit(make())
+    assert sheet._net.get('layers') == layers and sheet.score is not None
+    sheet.strokes = on_paper(DRAWN['plain 7'])
+    assert sheet._net.get('layers') == layers and sheet.score is not None
+
+
+def numbers(sheet): return torch.frombuffer(bytearray(base64.b64decode(sheet._net['weights'])), dtype=torch.float32)
+
+
+@pytest.mark.parametrize('ask', ['drawing', 'sample'])
+def test_weights_that_change_are_sent_anew(ask):
+    torch.manual_seed(0)
+    for model in nn.Linear(784, 1), nn.Sequential(*net()):
+        sheet, changes = draw_digit(model), []
+        sheet.observe(lambda c: changes.append(c['name']), ['_net', '_samples'])
+        sheet.strokes = on_paper(DRAWN['round 3'])
+        sheet.sample = 3
+        assert changes == [], 'what is known is not sent again'
+        with torch.no_grad():
+            for p in model.parameters(): p += .01
+        if ask == 'drawing': sheet.strokes = on_paper(DRAWN['plain 7'])
+        else: sheet.sample = 1
+        assert sorted(changes) == ['_net', '_samples']
+        now = torch.cat([p.detach().flatten() for p in model.parameters()])
+        assert torch.allclose(numbers(sheet), now, atol=1e-6)
+        for k, (_, _, x) in enumerate(sheet._reader.samples):
+            assert sheet._samples[k]['score'] == pytest.approx(score_of(model, x), abs=1e-4)
+
+
+def test_a_model_that_is_no_stack_any_more_is_asked_in_python():
+    layer, now = nn.Linear(784, 1), []
+    def model(xb):
+        if now == ['fail']: raise KeyError('gone')
+        return layer(xb).sin() if now else layer(xb)
+    sheet = draw_digit(model)
+    assert sheet._net
+    for other in ['sin'], ['fail']:
+        now[:] = other
+        sheet.strokes = on_paper(DRAWN['round 3'])
+        assert sheet._net == {} and (sheet.score is None) == (now == ['fail'])
+        now.clear()
+        sheet.strokes = on_paper(DRAWN['plain 7'])
+        assert sheet._net, 'and by the page again when it is one'
+    layer.weight.data.fill_(math.nan)
+    sheet.strokes = on_paper(DRAWN['round 3'])
+    assert sheet._net == {} and 'expected a finite number' in sheet._answer['words']
+
+
+def test_the_saved_state_is_small():
+    for model, most in (trained(), 4_300), (nn.Sequential(*net(30)), 126_000):
+        assert 4_000 < len(json.dumps(draw_digit(model)._net)) < most
+
+
+# --- what the page computes, and what Python does
+
+EIGHT = [[(50 + 22*math.sin(2*t/10), 50 - 38*math.cos(t/10)) for t in range(63)]]
+DRAWINGS = DRAWN | {
+    'dot': [[(50, 50)]], 'two dots': [[(10, 10)], [(90, 80)]], 'a click that shook': [[(50, 50), (50.4, 50.1), (50.8, 50)]],
+    'dot as large as the pen': [[(50, 50), (58.9, 50)]], 'upright': [[(50, 10), (50, 90)]], 'level': [[(0, 33), (100, 33)]],
+    'fills the canvas': [[(0, 0), (100, 0), (50, 50), (100, 55), (100, 100), (0, 100)]], 'an 8': EIGHT,
+    'an 8 in a corner': [[(x/8, 88 + y/8) for x, y in EIGHT[0]]],
+    'thick 7': [[(x + k, y + k) for x, y in DRAWN['plain 7'][0]] for k in range(0, 9, 2)],
+    'scribble': [[(50 + 50*math.sin(i), 50 + 50*math.cos(1.7*i)) for i in range(200)]],
+    'slow': [[(20 + 60*math.sin(i/9)**2, 10 + i) for i in range(80)]]}
+SCRIPT = '(() => {' + _file('elements.js') + _file('digit.js') + '''
+    const text = a => {
+        let s = "";
+        for (const byte of new Uint8Array(Float32Array.from(a).buffer)) s += String.fromCharCode(byte);
+        return btoa(s);
+    };
+    const dots = src => new Promise(done => {
+        const image = new Image();
+        image.onload = () => {
+            const canvas = make("canvas", { width: 28, height: 28 }), pen = canvas.getContext("2d");
+            pen.imageSmoothingEnabled = false;
+            pen.drawImage(image, 0, 0, 28, 28);
+            done([...pen.getImageData(0, 0, 28, 28).data]);
+        };
+        image.src = src;
+    });
+    const told = a => [[...a.scores], a.score, a.probability, text(a.shares)];
+    window.script = { dots: addresses => Promise.all(addresses.map(dots)),
+        pixels: drawings => drawings.map(strokes => text(toMnist(inkOf(strokes)))),
+        messages: (net, names, drawings) => drawings.map(strokes => messageOf(netOf(net), names, strokes)),
+        asked: (net, pictures) => pictures.map(x => told(answerOf(netOf(net), x.map(v => v/255)))),
+        centred: pictures => pictures.map(x => text(toMnist({ dots: x.map(v => v/255), w: 28, h: 28 }))) };
+})()'''
+
+
+def floats(text): return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.float32)
+
+
+@functools.cache
+def readers():
+    "A linear model, a net, and two with ten scores."
+    torch.manual_seed(1)
+    deep = nn.Sequential(nn.Linear(784, 30), nn.ReLU(), nn.Linear(30, 12), nn.ReLU(), nn.Linear(12, 1))
+    ten = nn.Sequential(nn.Linear(784, 30), nn.ReLU(), nn.Linear(30, 10))
+    with torch.no_grad():
+        for p in (*deep.parameters(), *ten.parameters()): p *= 3   # so that scores are not all near 0
+    d = digits()
+    return [DigitReader(trained(), d), DigitReader(deep, d), ClassReader(nn.Linear(784, 10), d, range(10)),
+            ClassReader(ten, d, range(10))]
+
+
+@pytest.fixture
+def script(browser):
+    page = browser.new_page()
+    page.evaluate(SCRIPT)
+    yield page
+    page.close()
+
+
+def same_answer(reader, x, told):
+    "The page's answer to a picture is Python's, to a thousandth in every pixel and score."
+    scores, score, probability, shares = told
+    answer = reader.answer(x)
+    assert score == pytest.approx(answer.score, abs=1e-3) and probability == pytest.approx(answer.probability, abs=1e-3)
+    assert (floats(shares).reshape(28, 28) - answer.attributions).abs().max() < 1e-3
+    if reader.k > 1: assert torch.tensor(scores).softmax(0) == pytest.approx(torch.tensor(answer.probs), abs=1e-3)
+
+
+def same_message(ours, theirs):
+    assert [ours[k] for k in ('name', 'words', 'seen_alt')] == [theirs[k] for k in ('name', 'words', 'seen_alt')]
+    assert ours['spoke_alt'] == theirs['spoke_alt']
+    assert [name for name, _ in ours['rows']] == [name for name, _ in theirs['rows']]
+    for (_, a), (_, b) in zip(ours['rows'], theirs['rows']):
+        assert len(a) - a.index('.') == 3 and a[0] in '+-' and float(a) == pytest.approx(float(b), abs=.0101)
+    for (a, p), (b, q) in zip(ours.get('bars') or [], theirs.get('bars', []), strict=True): assert (a, p) == (b, pytest.approx(q, abs=1e-3))
+
+
+def test_the_page_computes_what_python_does(script):
+    "On drawings of every kind: each pixel of the picture, the scores, the contributions, words, lines and colours."
+    pictures = {name: to_mnist(render_strokes(on_paper(s), least=_LINE)) for name, s in DRAWINGS.items()}
+    drawings = [on_paper(strokes) for strokes in DRAWINGS.values()]
+    for (name, x), ours in zip(pictures.items(), script.evaluate('d => script.pixels(d)', drawings), strict=True):
+        assert (floats(ours).reshape(28, 28) - x).abs().max() < 1e-6, name
+    for reader in readers():
+        said = script.evaluate('([n, names, d]) => script.messages(n, names, d)', [reader.net(), reader.names, drawings])
+        for (name, x), ours in zip(pictures.items(), said, strict=True):
+            answer = reader.answer(x)
+            assert (ours['score'], ours['probability']) == pytest.approx((answer.score, answer.probability), abs=1e-3)
+            assert ours['dot'] == (name in ('dot', 'a click that shook', 'dot as large as the pen'))
+            same_message(ours, reader.message(x))
+        some = said[:2], [reader.message(x) for x in list(pictures.values())[:2]]
+        ours, theirs = (torch.tensor(script.evaluate('a => script.dots(a)', [m[k] for m in ms for k in ('seen', 'spoke')]))
+                        for ms in some)
+        assert (ours - theirs).abs().max() <= 3, 'of 255, where a pixel is between two shades'
+
+
+@pytest.mark.slow
+def test_the_page_computes_what_python_does_for_every_digit(script):
+    x = (255*digits().valid_x).round()
+    for part in range(0, 2038, 256):
+        xs = x[part:part + 256]
+        rows = xs.flatten(1).int().tolist()
+        for one, told in zip(xs/255, script.evaluate('x => script.centred(x)', rows), strict=True):
+            assert (floats(told).reshape(28, 28) - to_mnist(one)).abs().max() < 1e-3
+        for reader in readers():
+            told = script.evaluate('([n, x]) => script.asked(n, x)', [reader.net(), rows])
+            for one, answer in zip(xs/255, told, strict=True): same_answer(reader, one, answer)
 
 
 # --- in the browser
