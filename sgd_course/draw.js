@@ -1,5 +1,5 @@
-// A canvas to draw on, and digits to choose from. What a model says to a drawing, the page knows
-// itself if Python sent the model, a stack of layers, along (_net, see digit.js); else Python says.
+// A canvas to draw on, and digits to choose from. If Python sent the model along, which it does
+// for a stack of layers (_net, see digit.js), the page answers to drawings; if not, Python does.
 // From Python: _twin, _names, _samples (the answers to the digits to choose from, known
 // beforehand) and _answer {sample, words, rows, seen, seen_alt, spoke, spoke_alt, and with more than
 // two names bars: [name, probability] of each}; both ways, one of the two:
@@ -109,7 +109,8 @@ function render({ model, el }) {
       value.style.setProperty("--p", `${100 * p}%`);
       return make("tr", {}, make("th", { scope: "row", textContent: name }), value);
     }));
-    note.textContent = drawn && net && saved
+    const dot = m.dot ? "A dot, enlarged to the size of a digit. " : "";
+    note.textContent = dot + (drawn && net && saved
       ? "Answered in this page, with the weights that were saved with it."
       : drawn && net && alone
       ? "Python is busy, or was stopped: answered in this page, with the weights it sent last."
@@ -119,8 +120,7 @@ function render({ model, el }) {
       : drawn && alone
       ? "Python is busy, or was stopped (then run this cell again). "
         + "The digits below answer without it."
-      : m.dot ? "A dot, enlarged to the size of a digit."
-      : m.seen && !m.spoke ? "This model has no gradient: its pixels cannot be told apart." : "";
+      : m.seen && !m.spoke ? "This model has no gradient: its pixels cannot be told apart." : "");
     radios.forEach((radio, k) => { radio.checked = k === sample; });
     hint.hidden = drawn;
     canvas.ariaLabel = drawn ? `Your drawing, strokes: ${strokes.length}` : "Empty canvas";
