@@ -467,10 +467,11 @@ _IDLE = nn.Flatten, nn.Identity, nn.Dropout, nn.ReLU  # change no pixel when a m
 def _slopes(reader):
     "The one layer that a model has if it is linear: weights (k, 784), biases (k,), and no ReLU."
     empty = torch.zeros(1, 28, 28, requires_grad=True)
-    with torch.enable_grad():
-        scores = _scores(reader.model, empty, reader.layout, reader.k).flatten()
-        try: w = [torch.autograd.grad(s, empty, retain_graph=True)[0] for s in scores]
-        except RuntimeError: return []  # no gradient
+    try:
+        with torch.enable_grad():
+            scores = _scores(reader.model, empty, reader.layout, reader.k).flatten()
+            w = [torch.autograd.grad(s, empty, retain_graph=True)[0] for s in scores]
+    except RuntimeError: return []  # no gradient
     return [(torch.cat(w).flatten(1), scores.detach(), False)]
 
 # %% ../nbs/api/draw.ipynb #c94d7a35
