@@ -50,7 +50,7 @@ def faulty_step(
     params,     # tensors that require grad and have one
     lr: float,  # learning rate, > 0
 ):
-    "Move each tensor against its gradient and clear that, unless a fault says otherwise."
+    "Move each tensor against its gradient and clear the gradient, unless a fault says otherwise."
     sign = -1 if 'wrong direction' in faults else 1
     with torch.no_grad():
         for p in params:
@@ -244,7 +244,7 @@ def contradiction(
 _WHY = {
     'healthy': 'Not every patient is ill.',
     'gradients not cleared': 'Old gradients stay in the sum: the norm grows in a straight line.',
-    'not shuffled': 'Only 3s, then only 7s: the loss jumps at the same place in each epoch.',
+    'not shuffled': 'Only 3s, then only 7s: the loss jumps at the same point in each epoch.',
     'no sigmoid': 'With this loss, a digit can only cost more than 1 without a sigmoid.',
     'wrong direction': 'The mirror image of the healthy run: loss up to 1, accuracy near 0.',
     'accuracy as the loss': 'Its gradient is 0: the loss fluctuates, the weights never move.',

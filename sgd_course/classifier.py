@@ -48,7 +48,7 @@ def validate(
     model,            # function of (n, 784) images that gives (n, 1) scores
     x: torch.Tensor,  # (n, 784) images
     y: torch.Tensor,  # (n, 1) labels, 0 or 1
-) -> float:           # share of images whose score is on the right side of 0
+) -> float:           # fraction of images whose score is on the right side of 0
     """Accuracy of a model. Raises `ValueError` unless there is one score for each label, 0 or 1.
 
     A module is asked in evaluation mode (no dropout), and left in the mode in which it was.
@@ -123,7 +123,7 @@ def train_epoch(
     losses = []
     with training(model):
         for i in minibatches(len(x), bs, shuffle, generator, x.device):
-            loss = loss_func(model(x.index_select(0, i)), y[i])  # x[i], in half the time
+            loss = loss_func(model(x.index_select(0, i)), y[i])  # the same as x[i], but faster
             loss.backward()
             opt.step()
             opt.zero_grad()
@@ -138,7 +138,7 @@ class History:
     accuracy: list = field(default_factory=list)  # accuracy on the validation images
 
     @property
-    def best_epoch(self): return max(range(len(self.accuracy)), key=self.accuracy.__getitem__)
+    def best_epoch(self): return self.accuracy.index(max(self.accuracy))  # counted from 0
 
 # %% ../nbs/06_threes_and_sevens.ipynb #f18b178c
 def train(

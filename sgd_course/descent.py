@@ -69,7 +69,7 @@ def plot_descent(
     "Draw a trajectory on the curve of `f` (its first points, if it diverges), and the losses."
     start, lr = real('start', start), valid_lr(lr).item()
     path = descend(f, start, lr, steps)
-    losses, steps, title = f(path).detach(), len(path) - 1, f'Where does lr = {lr:g} go?'
+    losses, steps, title = f(path).detach(), len(path) - 1, f'Where does lr = {lr:g} lead?'
     seen = _in_view(path, losses, start)
     if seen <= steps: title += f'\n{seen - 1} of {steps} steps'
     alt = (f'Learning rate {lr:g}: {steps} steps from {start:g} to {path[-1]:.3g}, '

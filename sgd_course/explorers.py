@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SlopePicture', 'explore_slope', 'DescentPicture', 'explore_descent', 'FitPicture', 'explore_fit', 'SweepPicture',
-           'explore_sweep', 'MomentumPicture', 'explore_momentum', 'FoldsPicture', 'explore_folds', 'SoftmaxPicture',
+           'explore_sweep', 'MomentumPicture', 'explore_momentum', 'WidthPicture', 'explore_width', 'SoftmaxPicture',
            'explore_softmax', 'CloudPicture', 'explore_cloud', 'BatchPicture', 'explore_batches']
 
 # %% ../nbs/api/explorers.ipynb #a30bfb2d
@@ -26,7 +26,7 @@ from .validate import valid_lr, valid_point, whole
 
 # %% ../nbs/api/explorers.ipynb #a99f6a7a
 class SlopePicture:
-    "Figures of the slope between x and x + h, on one figure that is kept."
+    "The slope between x and x + h, on one figure that is kept."
     def __init__(self, f, min=-2., max=2.):
         self.f, self.width = f, max - min
         self.fig, ax = subplots(figsize=(6, 3.6), shown=False)
@@ -67,14 +67,14 @@ def explore_slope(
 # %% ../nbs/api/explorers.ipynb #49f6cc0a
 class DescentPicture:
     "Trajectories with every learning rate from every start, on one figure that is kept."
-    def __init__(self, f, lrs, starts, steps=10, bottom=0.):
-        self.f, self.bottom, self.steps, self.fig = f, bottom, whole('steps', steps), None
+    def __init__(self, f, lrs, starts, steps=10, minimum=0.):
+        self.f, self.minimum, self.steps, self.fig = f, minimum, whole('steps', steps), None
         self.lrs, self.starts = valid_positions('lrs', lrs), valid_positions('starts', starts)
         rates = valid_lr(self.lrs, many=True)[:, None]
         x = valid_point(torch.tensor(self.starts, dtype=torch.float64))
         self.paths, self.grads = _trajectories(f, x.expand(len(rates), -1), rates, self.steps)
-        self.far, self.needed = self.paths, steps_to_converge(self.paths, target=bottom)
-        self.reach = 1.3*(x - bottom).abs().max().item() or 1.
+        self.far, self.needed = self.paths, steps_to_converge(self.paths, target=minimum)
+        self.reach = 1.3*(x - minimum).abs().max().item() or 1.
 
 # %% ../nbs/api/explorers.ipynb #368da4b6
 def _trajectories(f, w, lr, steps):
@@ -93,14 +93,14 @@ def _steps_needed(self: DescentPicture, k, s):
     while math.isinf(self.needed[k, s]) and len(self.far) <= 1000:
         points = _trajectories(self.f, self.far[-1], rates, 200)[0]
         self.far = torch.cat([self.far, points[1:]])[:1001]
-        self.needed = steps_to_converge(self.far, target=self.bottom)
+        self.needed = steps_to_converge(self.far, target=self.minimum)
     return self.needed[k, s].item()
 
 # %% ../nbs/api/explorers.ipynb #dbcc405a
 @patch
 def _figure(self: DescentPicture):  # noqa: F811
     "What does not move, and what will, marked as animated. A layout by hand is twice as fast."
-    ends = dict(min=self.bottom - self.reach, max=self.bottom + self.reach)
+    ends = dict(min=self.minimum - self.reach, max=self.minimum + self.reach)
     room = dict(left=.1, right=.98, top=.9, bottom=.18, wspace=.05)
     fig, (curve, losses) = subplots(1, 2, figsize=(7.4, 2.8), sharey=True, shown=False,
                                     layout=None, gridspec_kw=room)
@@ -109,7 +109,7 @@ def _figure(self: DescentPicture):  # noqa: F811
     curve.set(xlim=tuple(ends.values()), ylim=(low, high))
     losses.set(xlabel='step', xlim=(-.3, self.steps + .3))
     losses.yaxis.set_visible(False)
-    for ax, title in ((curve, 'Where does it go?'), (losses, 'The loss after each step')):
+    for ax, title in ((curve, 'Where do the steps lead?'), (losses, 'The loss after each step')):
         ax.set_title(title, y=1)
         ax.locator_params(nbins=4)  # few letters
         ax.xaxis.set_label_coords(.5, -.13)
@@ -126,7 +126,7 @@ def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
     "The figure for one learning rate and one start."
     k, s = self.lrs.index(lr), 0 if start is None else self.starts.index(start)
     path, grad, needed = self.paths[:, k, s], self.grads[:, k, s], self._steps_needed(k, s)
-    loss, kind = self.f(path), classify_trajectory(path, self.bottom)
+    loss, kind = self.f(path), classify_trajectory(path, self.minimum)
     if self.fig is None: self._figure()  # not before: the browser gets ready meanwhile
     self.path.set_data(path, loss)
     self.first.set_data(path[:1], loss[:1])
@@ -143,7 +143,7 @@ def __call__(self: DescentPicture, lr, start=None):  # noqa: F811
 @patch
 def _not_there(self: DescentPicture, k, s):
     "What is said of a descent that 1000 steps do not bring to the minimum."
-    kind = classify_trajectory(self.far[:, k, s], self.bottom)
+    kind = classify_trajectory(self.far[:, k, s], self.minimum)
     return 'never' if kind in ('diverges', 'oscillates indefinitely') else 'over 1000'
 
 # %% ../nbs/api/explorers.ipynb #ca8b3d1d
@@ -152,13 +152,13 @@ def explore_descent(
     lrs,        # learning rates, each > 0
     starts,     # where descents may begin
     steps=10,   # how many steps are shown
-    bottom=0.,  # where the minimum is
+    minimum=0.,  # where the minimum is
 ):              # widget with two sliders, `lr` and `start`
     """Slide learning rate and start: trajectory, losses, first steps in numbers, regime.
 
     Raises as `descend` does for rates, starts and steps, and as `explore` for the sequences.
     """
-    return explore(DescentPicture(f, lrs, starts, steps, bottom), lr=lrs, start=starts)
+    return explore(DescentPicture(f, lrs, starts, steps, minimum), lr=lrs, start=starts)
 
 # %% ../nbs/api/explorers.ipynb #057faf7d
 class FitPicture:
@@ -188,7 +188,7 @@ def _figure(self: FitPicture, y):  # noqa: F811
         fit.plot(self.t, y, 'o', color=BLUE)
         fit.set(title=' ', xlabel='time (s)', ylim=(-20, y.max().item()*1.2))
         fall.semilogy(losses[:, 0], alpha=0)
-        fall.set(title='How does the loss fall?', xlabel='step', ylim=(3, 1e5))
+        fall.set(title='The loss after each step', xlabel='step', ylim=(3, 1e5))
         self.fits.append(fit.plot([], [], **moving)[0])
         self.falls.append(fall.plot([], [], 'o-', ms=3, **moving)[0])
         self.titles.append(fit.set_title('', animated=True))
@@ -221,7 +221,7 @@ def explore_fit(
 
 # %% ../nbs/api/explorers.ipynb #3ab90f34
 class SweepPicture:
-    "A sweep: one rate among the others, and its weights, on one figure that is kept."
+    "A sweep: one learning rate among the others, and its weights, on one figure that is kept."
     def __init__(self, s):
         self.s, self.lrs = s, s.lrs.tolist()
         self.fig, axs = subplots(1, 3, figsize=(8.4, 2.7), shown=False)
@@ -242,7 +242,7 @@ class SweepPicture:
 # %% ../nbs/api/explorers.ipynb #b1ce2bd4
 @patch
 def __call__(self: SweepPicture, lr, epoch):  # noqa: F811
-    "The figure for one rate and one epoch."
+    "The figure for one learning rate and one epoch."
     k, s = self.lrs.index(lr), self.s
     w, accuracy = s.weights[epoch, k], s.accuracy[epoch, k]
     for line, dot, ys in zip(self.lines, self.dots, (s.loss.numpy(), s.accuracy[1:].numpy())):
@@ -260,40 +260,44 @@ def __call__(self: SweepPicture, lr, epoch):  # noqa: F811
 def explore_sweep(
     s: SweepResult,  # from `lr_sweep`
 ):                   # widget with two sliders, `lr` and `epoch`
-    "Slide rate and epoch: learning curves, and weights as an image (red: evidence against a 3)."
-    e = explore(SweepPicture(s), lr=s.lrs.tolist(), epoch=range(len(s.accuracy)))
-    e.epoch = len(s.accuracy) - 1
+    "Slide learning rate and epoch: learning curves, and the weights (red: evidence against a 3)."
+    return _by_epoch(SweepPicture(s))
+
+def _by_epoch(picture):
+    "Two sliders for a sweep, which begin at the last epoch."
+    e = explore(picture, lr=picture.lrs, epoch=range(len(picture.s.accuracy)))
+    e.epoch = len(picture.s.accuracy) - 1
     return e
 
 # %% ../nbs/api/explorers.ipynb #a9cda607
 class MomentumPicture:
-    "Trajectories with every momentum and every rate, on one figure that is kept."
-    def __init__(self, f, start, moms, lrs, steps=100, bottom=0.):
+    "Trajectories with every momentum and every learning rate, on one figure that is kept."
+    def __init__(self, f, start, moms, lrs, steps=100, minimum=0.):
         self.f, self.steps = f, (steps := whole('steps', steps))
         self.moms, self.lrs = valid_positions('moms', moms), valid_positions('lrs', lrs)
         mom, lr = (torch.tensor(v, dtype=torch.float64) for v in (self.moms, self.lrs))
         mom, lr = torch.cartesian_prod(mom, lr).T
         paths = run_optimizer(Momentum, f, start, lr, max(steps, 1000), mom=mom)
-        self.needed = settling_time(paths, bottom).reshape(len(self.moms), -1)
+        self.needed = settling_time(paths, minimum).reshape(len(self.moms), -1)
         self.paths = paths[:steps + 1].reshape(steps + 1, 2, len(self.moms), -1)
         self.losses = f(self.paths.transpose(0, 1))
-        self.away = (paths - paths.new_tensor(bottom).reshape(-1, 1)).norm(dim=1)[[0, -1]]
+        self.away = (paths - paths.new_tensor(minimum).reshape(-1, 1)).norm(dim=1)[[0, -1]]
         self.away = self.away.reshape(2, len(self.moms), -1)
-        self._figure(paths[0, :, 0], paths.new_tensor(bottom).expand(2))
+        self._figure(paths[0, :, 0], paths.new_tensor(minimum).expand(2))
 
 # %% ../nbs/api/explorers.ipynb #95a6a2b4
 @patch
-def _figure(self: MomentumPicture, start, bottom):  # noqa: F811
+def _figure(self: MomentumPicture, start, minimum):  # noqa: F811
     "What does not move, and what will, marked as animated."
     self.fig, (valley, fall) = subplots(1, 2, figsize=(6.6, 2.5), width_ratios=[3, 2], shown=False)
-    (x0, x1), (y0, y1) = (sorted((a, b)) for a, b in zip(start.tolist(), bottom.tolist()))
+    (x0, x1), (y0, y1) = (sorted((a, b)) for a, b in zip(start.tolist(), minimum.tolist()))
     wide, high = (x1 - x0) or 1., (y1 - y0) or 1.
     plot_contours(self.f, (x0 - .2*wide, x1 + .6*wide), (y0 - 1.3*high, y1 + .3*high), ' ', valley)
-    valley.plot(*bottom, '*', color=BLACK, ms=9)
+    valley.plot(*minimum, '*', color=BLACK, ms=9)
     top = self.losses[0, 0, 0].item()
     fall.set(title='The loss after each step', xlabel='step', yscale='log',
              xlim=(-.02*self.steps, 1.02*self.steps), ylim=(1e-7*top, 30*top))
-    self.walk, = valley.plot([], [], 'o-', color=RED, lw=1, ms=3, animated=True)
+    self.path_line, = valley.plot([], [], 'o-', color=RED, lw=1, ms=3, animated=True)
     valley.plot(*start, 'o', color=BLACK, ms=7)
     self.fall, = fall.plot([], [], '-', color=RED, animated=True)
     self.said = valley.set_title('', animated=True)
@@ -301,12 +305,12 @@ def _figure(self: MomentumPicture, start, bottom):  # noqa: F811
 # %% ../nbs/api/explorers.ipynb #3e511eaa
 @patch
 def __call__(self: MomentumPicture, momentum, lr):  # noqa: F811
-    "The figure for one momentum and one rate."
+    "The figure for one momentum and one learning rate."
     i, j = self.moms.index(momentum), self.lrs.index(lr)
     (first, last), needed = self.away[:, i, j].tolist(), self.needed[i, j].item()
-    kind = ('It diverges' if not last <= 2*first else 'Not at rest after 1000 steps'
-            if math.isinf(needed) else f'At the bottom for good after {needed:.0f} steps')
-    self.walk.set_data(*self.paths[:, :, i, j].clamp(-1e9, 1e9).T)
+    kind = ('It diverges' if not last <= 2*first else 'Not within 0.001 after 1000 steps'
+            if math.isinf(needed) else f'Within 0.001 for good after {needed:.0f} steps')
+    self.path_line.set_data(*self.paths[:, :, i, j].clamp(-1e9, 1e9).T)
     losses = self.losses[:, i, j]
     self.fall.set_data(range(self.steps + 1), losses)
     self.said.set_text(kind)
@@ -317,21 +321,21 @@ def __call__(self: MomentumPicture, momentum, lr):  # noqa: F811
 # %% ../nbs/api/explorers.ipynb #9e3d6f33
 def explore_momentum(
     f,          # function of two weights (2, ...) that gives losses (...)
-    start,      # (2,) where the walks begin
-    moms,       # parts of the sum of gradients that are kept, each from 0 to below 1
+    start,      # (2,) where the trajectories begin
+    moms,       # fractions of the momentum buffer that are kept, each from 0 to below 1
     lrs,        # learning rates, each > 0
     steps=100,  # how many steps are shown
-    bottom=0.,  # where the valley is lowest: a number or (2,)
+    minimum=0.,  # where the minimum is: a number or (2,)
 ):              # widget with two sliders, `momentum` and `lr`
-    """Slide momentum and rate: the walk from above, losses, steps until it stays within 0.001.
+    """Slide momentum and learning rate: trajectory, losses, steps until it stays within 0.001.
 
     Raises as `run_optimizer` does for rates, momenta and steps, and as `explore` for the sequences.
     """
-    return explore(MomentumPicture(f, start, moms, lrs, steps, bottom), momentum=moms, lr=lrs)
+    return explore(MomentumPicture(f, start, moms, lrs, steps, minimum), momentum=moms, lr=lrs)
 
 # %% ../nbs/api/explorers.ipynb #4578d5ff
-class FoldsPicture:
-    "Pictures of small networks: how they part the plane, and their folds, on one kept figure."
+class WidthPicture:
+    "Small networks: their decision boundaries and kinks, on one figure that is kept."
     def __init__(self, nets):
         self.nets, self.reach = nets, 1.1*nets.x.abs().max().item()
         line = torch.linspace(-self.reach, self.reach, 81)
@@ -345,7 +349,7 @@ class FoldsPicture:
 
 # %% ../nbs/api/explorers.ipynb #671eb248
 @patch
-def _figure(self: FoldsPicture):  # noqa: F811
+def _figure(self: WidthPicture):  # noqa: F811
     "What does not move, and what will, marked as animated: the points lie on what moves."
     from matplotlib.collections import LineCollection
     n, r, moving = self.nets, self.reach, dict(animated=True)
@@ -353,7 +357,7 @@ def _figure(self: FoldsPicture):  # noqa: F811
     plane.set(xlim=(-r, r), ylim=(-r, r), title=' ', xlabel='first input', ylabel='second input')
     self.image = plane.imshow(self.p[0, 0].numpy(), 'RdBu', vmin=-1, vmax=2, extent=(-r, r, -r, r),
                               origin='lower', zorder=0, **moving)
-    self.folds = plane.add_collection(LineCollection(
+    self.kinks = plane.add_collection(LineCollection(
         [], colors=BLACK, lw=.8, zorder=1, antialiased=False, **moving))
     for label, color, mark in ((1, BLUE, 'o'), (0, RED, 's')):
         plane.plot(*n.x[n.y[:, 0] == label].T, mark, color=color, ms=3, zorder=2,
@@ -365,41 +369,42 @@ def _figure(self: FoldsPicture):  # noqa: F811
     self.titles = [ax.set_title('', **moving) for ax in (plane, fall)]
 
 # %% ../nbs/api/explorers.ipynb #1e3c5403
-def _fold_lines(w, b, reach):
-    "Ends of the line along which each unit is folded, (n, 2, 2), for w (2, n) and b (n,)."
+def _kinks(w, b, reach):
+    "Ends of the line on which each unit has its kink, (n, 2, 2), for w (2, n) and b (n,)."
     size = w.square().sum(0).clamp(min=1e-12)
     middle, along = -b*w/size, torch.stack([-w[1], w[0]])/size.sqrt()
     return torch.stack([middle - 3*reach*along, middle + 3*reach*along]).permute(2, 0, 1)
 
 # %% ../nbs/api/explorers.ipynb #60e35cf4
 @patch
-def __call__(self: FoldsPicture, hidden, step):  # noqa: F811
+def __call__(self: WidthPicture, hidden, step):  # noqa: F811
     "The figure for one number of hidden units, after one number of steps."
     n, k, a = self.nets, self.nets.widths.index(hidden), self.nets.at.index(step)
     w, b = n.params[0][a, k, :, :hidden], n.params[1][a, k, 0, :hidden]
     self.image.set_data(self.p[a, k].numpy())
-    self.folds.set_segments(_fold_lines(w, b, self.reach).numpy())
+    self.kinks.set_segments(_kinks(w, b, self.reach).numpy())
     losses = n.loss[:, k]
     self.line.set_data(range(len(losses)), losses)
     self.dot.set_data([step], losses[step:step + 1])
     said = f'{100*self.accuracy[a, k]:.1f} % right', f'loss {losses[step]:.3g}'
     for title, text in zip(self.titles, said): title.set_text(text)
     units = f'{hidden} hidden unit{"s"*(hidden > 1)}'
-    self.fig.alt_text = f'{units} after {step} steps: {", ".join(said)}; a line for each fold'
+    self.fig.alt_text = (f'{units} after {step} steps: {", ".join(said)}; a line for the kink '
+                         'of each unit')
     return self.fig
 
 # %% ../nbs/api/explorers.ipynb #ef2410a0
-def explore_folds(
+def explore_width(
     nets: WidthSweep,  # from `width_sweep`
 ):                     # widget with two sliders, `hidden` and `step`
-    "Slide the width of a hidden layer and the steps: folds, probability (blue: 1), and loss."
-    e = explore(FoldsPicture(nets), hidden=nets.widths, step=nets.at)
+    "Slide the width of a hidden layer and the steps: kinks, probability (blue: 1), and loss."
+    e = explore(WidthPicture(nets), hidden=nets.widths, step=nets.at)
     e.step = nets.at[-1]
     return e
 
 # %% ../nbs/api/explorers.ipynb #c87eab10
 class SoftmaxPicture:
-    "Pictures of a softmax sweep: its curves, and the weights of each class, on one kept figure."
+    "A softmax sweep: its curves, and the weights of each class, on one figure that is kept."
     def __init__(self, s):
         self.s, self.lrs, k = s, s.lrs.tolist(), s.bias.shape[-1]
         self.rows, self.columns = (2, -(-k//2)) if k > 3 else (1, k)
@@ -421,7 +426,7 @@ class SoftmaxPicture:
 # %% ../nbs/api/explorers.ipynb #cd573cc5
 @patch
 def _tiles(self: SoftmaxPicture, epoch, j):
-    "The weights of all classes in rows, as parts of the largest; in few colours: small files."
+    "The weights of all classes in rows, as fractions of the largest; in few colours: small files."
     w = self.s.weights[epoch, j].T.reshape(-1, 28, 28)
     w = (w/(w.abs().max() or 1.)*8).round()/8
     tiles = torch.zeros(self.rows*self.columns, 30, 30)
@@ -448,17 +453,15 @@ def __call__(self: SoftmaxPicture, lr, epoch):  # noqa: F811
 def explore_softmax(
     s: SoftmaxSweep,  # from `sweep_softmax`, with images of 28 by 28 pixels
 ):                    # widget with two sliders, `lr` and `epoch`
-    "Slide learning rate and epoch: learning curves, and the weights of each class as a picture."
-    e = explore(SoftmaxPicture(s), lr=s.lrs.tolist(), epoch=range(len(s.accuracy)))
-    e.epoch = len(s.accuracy) - 1
-    return e
+    "Slide learning rate and epoch: learning curves, and the weights of each class."
+    return _by_epoch(SoftmaxPicture(s))
 
 # %% ../nbs/api/explorers.ipynb #5720fbed
 from .noise import BatchRuns, noisy_descent, stationary_variance
 
 # %% ../nbs/api/explorers.ipynb #a9cbd934
 class CloudPicture:
-    "Pictures of many noisy runs in a bowl with two weights, on one figure that is kept."
+    "Many noisy runs in a bowl with two weights, on one figure that is kept."
     def __init__(self, curvatures, lrs, bss, std, start, steps=200, runs=200):
         self.c = valid_lr(curvatures, many=True, name='curvatures').reshape(-1)
         if len(self.c) != 2: raise ValueError(f'{len(self.c)} curvatures: expected two.')
@@ -528,7 +531,7 @@ def explore_cloud(
 
 # %% ../nbs/api/explorers.ipynb #cccc0387
 class BatchPicture:
-    "Pictures of one of many trainings, against steps and against images, on one kept figure."
+    "One of many runs, against steps and against images, on one figure that is kept."
     def __init__(self, runs):
         self.runs, self.lrs = runs, runs.lrs.tolist()
         self.fig, axs = subplots(1, 2, figsize=(5.8, 2.3), sharey=True, shown=False)

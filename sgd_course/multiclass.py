@@ -21,7 +21,7 @@ from .validate import class_numbers, float_rows, real, valid_lr, whole
 def softmax(
     scores: torch.Tensor,  # (..., k) logits, one for each of k classes
 ) -> torch.Tensor:         # (..., k) probabilities, which add up to 1
-    "Exponentials divided by their sum. Raises `TypeError` or `ValueError` for what is no logits."
+    "Exponentials divided by their sum. Raises `TypeError` or `ValueError` unless given logits."
     float_rows('scores', scores)
     powers = (scores - scores.detach().amax(-1, keepdim=True)).exp()
     return powers/powers.sum(-1, keepdim=True)
@@ -74,7 +74,7 @@ def train_softmax(
     k=10,             # number of classes
 ) -> SoftmaxRun:      # trained from zeros
     "The seven steps for k classes. Raises as `train_epoch` and `softmax_cross_entropy` do."
-    (x, y), valid = ((x.flatten(1), y) for x, y in (data[:2], data[2:]))
+    x, y, valid = data.train_x.flatten(1), data.train_y, (data.valid_x.flatten(1), data.valid_y)
     w, b = (init_params(n, std=0, device=x.device) for n in ((x.shape[1], k), k))
     model, opt, decay = partial(linear1, w=w, b=b), BasicOptim((w, b), lr), _decay(weight_decay)
     measured, g = [], torch.Generator().manual_seed(whole('seed', seed))
@@ -123,8 +123,8 @@ def reliability(
 ) -> ReliabilityDiagram:
     """Claimed and true fraction of right predictions (Guo and others, 2017, arXiv:1706.04599).
 
-    An interval has its lower limit and not its upper one, the last both. Raises `TypeError` or
-    `ValueError` unless there are probabilities, one class for each row, and rising limits.
+    An interval includes its lower limit but not its upper one; the last includes both. Raises
+    `TypeError` or `ValueError` unless given probabilities, one class per row, and rising limits.
     """
     float_rows('probs', probs, ndim=2)
     y, edges = class_numbers('y', y, probs.shape[1]), _limits(edges, probs)
@@ -181,8 +181,8 @@ def sweep_softmax(
 ) -> SoftmaxSweep:   # losses, accuracies and weights for each learning rate and epoch
     "Train a linear softmax classifier with every learning rate at once. Raises as `train_softmax`."
     lrs = valid_lr(lrs, many=True).float().reshape(-1)
-    x, y, valid_x, valid_y = (class_numbers('labels', v, k) if i % 2 else v.flatten(1)
-                              for i, v in enumerate(data))
+    x, valid_x = data.train_x.flatten(1), data.valid_x.flatten(1)
+    y, valid_y = (class_numbers('labels', v, k) for v in (data.train_y, data.valid_y))
     m, g = len(lrs), torch.Generator().manual_seed(whole('seed', seed))
     w, b = init_params((x.shape[1], m*k), std=0), init_params(m*k, std=0)
     losses, states = [], [_states(w, b, valid_x, valid_y, m)]

@@ -27,7 +27,7 @@ class SGD(Tunable, BasicOptim):
         **settings   # those in `defaults`: a number, or (k,) numbers
     ):
         self.params, self.state = valid_params(params), defaultdict(dict)
-        vars(self).update(self.valid_settings(lr, settings))
+        vars(self).update(self.valid_settings(lr, settings))  # self.lr, self.wd, ...
 
     def step(self):
         with torch.no_grad():
@@ -75,12 +75,12 @@ def run_optimizer(
 # %% ../nbs/13_optimizers.ipynb #8196c829
 def settling_time(
     path: torch.Tensor,  # trajectories, (steps + 1, n, ...)
-    bottom=0.,           # where the minimum is: a number or (n,)
+    target=0.,           # where the minimum is: a number or (n,)
     tol: float=1e-3,     # how close is close enough, > 0
 ) -> torch.Tensor:       # (...) first step after which each stays closer than tol; inf if none
     "How many steps trajectories need to converge and stay. Raises `ValueError` unless `tol` > 0."
-    tol, bottom = real('tol', tol, above=0), torch.as_tensor(bottom, dtype=path.dtype)
-    away = path - (bottom.reshape(-1, *[1]*(path.ndim - 2)) if bottom.ndim else bottom)
+    tol, target = real('tol', tol, above=0), torch.as_tensor(target, dtype=path.dtype)
+    away = path - (target.reshape(-1, *[1]*(path.ndim - 2)) if target.ndim else target)
     far = ~(away.norm(dim=1) < tol)  # also where it is nan
     after = torch.arange(1, len(path) + 1).reshape(-1, *[1]*(far.ndim - 1))
     last = (far*after).amax(0).double()
@@ -114,7 +114,7 @@ class Momentum(SGD):
 # %% ../nbs/13_optimizers.ipynb #2f60ed6d
 class RMSprop(SGD):
     "Divides each gradient by the typical size of its recent ones (G. Hinton, 2012)."
-    defaults = SGD.defaults | dict(sqr_mom=.99, eps=1e-8)  # kept of the average of squares
+    defaults = SGD.defaults | dict(sqr_mom=.99, eps=1e-8)  # what is kept of the mean square
     def direction(self, grad, state):
         state['sqr'] = self.sqr_mom*state.get('sqr', 0) + (1 - self.sqr_mom)*grad**2
         return grad/(state['sqr'].sqrt() + self.eps)

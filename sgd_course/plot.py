@@ -12,6 +12,7 @@ import base64
 import html
 import inspect
 import re
+import sys
 import time
 from contextlib import contextmanager
 from functools import cache, wraps
@@ -402,11 +403,18 @@ class _Table:
         self.rows = rows
         self.data = '\n'.join([row(rows[0]), row('--:' for _ in rows[0]), *map(row, rows[1:])])
 
-    def _repr_markdown_(self): return self.data
+    def _repr_markdown_(self):
+        _figures_first()
+        return self.data
 
     def __repr__(self):
         wide = [max(map(len, column)) for column in zip(*self.rows)]
         return '\n'.join('  '.join(c.rjust(n) for c, n in zip(row, wide)) for row in self.rows)
+
+def _figures_first():
+    "In Jupyter, show the figures of the cell now: else they come after all that it returns."
+    inline = sys.modules.get('matplotlib_inline.backend_inline')
+    if inline: inline.flush_figures()
 
 # %% ../nbs/api/plot.ipynb #a56f855b
 def _cell(v):

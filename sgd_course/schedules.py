@@ -42,16 +42,15 @@ def sched_warmup(step, steps, lr, part=.1):  # part: in which fraction of the st
 def sched_one_cycle(step, steps, lr, part=.25, div=25, div_final=1e5):  # lr/div, lr, lr/div_final
     "Up to `lr` and down again, along cosines (L. Smith, 2018). Raises as `sched_constant` does."
     done = fraction_done(step, steps)
-    low, t = (1/div, done/part) if done < part else (1/div_final, 1 - (done - part)/(1 - part))
+    if done < part: low, t = 1/div, done/part                 # on the way up
+    else: low, t = 1/div_final, 1 - (done - part)/(1 - part)  # on the way down
     return lr*(low + (1 - low)*(1 - math.cos(math.pi*t))/2)
 
 # %% ../nbs/14_schedules.ipynb #99147ddf
 def lr_find(
     model, opt,            # function of (n, 784) images to (n, 1) scores; optimizer of lesson 13
-    x, y,                  # images and labels
-    loss_func=mnist_loss,  # function of scores and labels
-    low=1e-4, high=100.,   # range of learning rates
-    steps=100,             # how many, unless the loss diverges before
+    x, y, loss_func=mnist_loss,      # images, labels; function of scores and labels
+    low=1e-4, high=100., steps=100,  # range of rates; how many, unless the loss diverges before
     bs=256, shuffle=True,  # images in a batch; whether they come in a new random order
     generator=None, device=None,  # `torch.Generator` of the order; where the model is
 ):                         # learning rates and smoothed losses, (n,) each
@@ -60,10 +59,12 @@ def lr_find(
     before = valid_optimizer(opt).state_dict(), [p.detach().clone() for p in opt.params]
     lrs, losses, avg = [low*(high/low)**(n/steps) for n in range(steps)], [], 0
     batches = (i for _ in count() for i in minibatches(len(x), bs, shuffle, generator, x.device))
-    for n, (opt.lr, i) in enumerate(zip(lrs, batches), 1):
+    for n, (lr, i) in enumerate(zip(lrs, batches), 1):
+        opt.lr = lr
         loss = train_epoch(model, opt, x[i], y[i], bs, shuffle=False, loss_func=loss_func)
-        losses.append((avg := .98*avg + .02*loss)/(1 - .98**n))
-        if not losses[-1] <= 4*min(losses): break
+        avg = .98*avg + .02*loss
+        losses.append(avg/(1 - .98**n))
+        if not losses[-1] <= 4*min(losses): break  # also if it is nan
     put_back(opt, *before)
     return torch.tensor(lrs[:len(losses)]), torch.tensor(losses)
 
@@ -106,18 +107,18 @@ def train_cnn(
     x, y,            # (n, 784) images and (n, 1) labels, on the CPU
     epochs=7, bs=128,  # passes through the images; images in a batch
     lr=.2,           # the highest learning rate of the cycle
-    generator=None,  # `torch.Generator` of order and warps
-    device=None,     # where the model is; `None`: on the CPU
+    generator=None, device=None,  # `torch.Generator` of order and warps; where the model is
 ) -> nn.Module:      # the same model, ready to be used
     "Momentum and one-cycle, on new warps each epoch. Raises `ValueError` below 5 steps."
     epochs, bs, steps = valid_cycle(x, y, epochs, bs)
     opt = torch.optim.SGD(model.parameters(), lr, momentum=.9, nesterov=True)
     schedule = OneCycleLR(opt, lr, steps, pct_start=.25, cycle_momentum=False)
     with training(model):  # batch normalisation: use the mean and spread of the batch
-        for i in (i for _ in range(epochs) for i in minibatches(len(x), bs, generator=generator)):
-            xb, yb = random_warp(x[i], generator).to(device), y[i].to(device)
-            binary_cross_entropy(model(xb), yb).backward()
-            opt.step()
-            opt.zero_grad()
-            schedule.step()
+        for _ in range(epochs):
+            for i in minibatches(len(x), bs, generator=generator):
+                xb, yb = random_warp(x[i], generator).to(device), y[i].to(device)
+                binary_cross_entropy(model(xb), yb).backward()
+                opt.step()
+                opt.zero_grad()
+                schedule.step()
     return model.eval()  # batch normalisation: use the running averages

@@ -201,6 +201,12 @@ def test_what_an_answer_prints_is_not_lost(capsys):
     assert 'I was here' in capsys.readouterr().out
 
 
+def test_a_wrong_value_stands_beside_the_right_one():
+    assert exercise()(lambda x, lr: x + lr).rows == dict(
+        input='x = tensor([1, 1, 1]) of shape (3,), lr = 0.5', returned='tensor([1.5, 1.5, 1.5]) of shape (3,)',
+        expected='tensor([0.5, 0.5, 0.5]) of shape (3,)')
+
+
 def test_error_names_the_line_of_the_learner():
     def helper(x): return x.nothing
     def answer(x, lr):

@@ -330,7 +330,7 @@ def test_every_prediction_has_buttons_and_no_cell_is_empty(name):
 
 @pytest.mark.long
 def test_the_first_worse_epoch_is_no_end():
-    "What lesson 06 says of it, with other orders of the digits."
+    "What lesson 07 says of it, with other orders of the digits."
     data = flatten_digits(threes_and_sevens())
     for seed in range(10):
         w, b = init_params((784, 1), std=0), init_params(1, std=0)

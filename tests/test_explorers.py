@@ -2,6 +2,7 @@
 import json
 import re
 import sys
+from collections import Counter
 
 import numpy
 import pytest
@@ -12,30 +13,40 @@ from conftest import REPO, offline_env, run
 from playwright.sync_api import expect
 
 from sgd_course.curve import make_roller_coaster
-from sgd_course.explorers import (FoldsPicture, SlopePicture, SweepPicture, explore_descent, explore_fit,
-                                  explore_folds, explore_momentum, explore_slope)
+from sgd_course.explorers import (SlopePicture, SweepPicture, WidthPicture, explore_descent, explore_fit,
+                                  explore_momentum, explore_slope, explore_width)
 from sgd_course.layers import make_bullseye, plane_scores, width_sweep
 from sgd_course.optimizers import ravine
 from sgd_course.selection import lr_sweep
 
-# lesson -> the function that its cell calls, and the lines before it that the call needs
-LESSONS = {
-    '02_slope': ('explore_slope', 'def f(x): return x**2\n'),
-    '04_learning_rate': ('explore_descent', 'def f(x): return x**2\n'),
-    '05_seven_steps': ('explore_fit', 'time, speed, initial = make_roller_coaster()\n'),
-    '07_how_good': ('explore_sweep', 'all_rates = lr_sweep(torch.logspace(-3, 2, 41))\n'),
-    '11_layers': ('explore_folds', 'nets = width_sweep(*make_bullseye(), [1, 2, 3, 10], [0, 40, 320])\n'),
-    '10_ten_digits': ('explore_softmax', 'digits = mnist()\n'),
-    '13_optimizers': ('explore_momentum', 'start = [-1.5, .25]\n')}
+# the function that a cell of a lesson calls -> the lesson, and the lines before it that the call needs
+EXPLORERS = {
+    'explore_slope': ('02_slope', 'def f(x): return x**2\n'),
+    'explore_descent': ('04_learning_rate', 'def f(x): return x**2\n'),
+    'explore_fit': ('05_seven_steps', 'time, speed, initial = make_roller_coaster()\n'),
+    'explore_sweep': ('07_how_good', 'all_rates = lr_sweep(torch.logspace(-3, 2, 41))\n'),
+    'explore_cloud': ('09_noise', ''),
+    'explore_batches': ('09_noise', 'runs = batch_sweep([16, 64, 512], [.1, 1., 4.], steps=[40, 20, 10])\n'),
+    'explore_softmax': ('10_ten_digits', 'digits = mnist()\n'),
+    'explore_width': ('11_layers', 'nets = width_sweep(*make_bullseye(), [1, 2, 3, 10], [0, 40, 320])\n'),
+    'explore_momentum': ('13_optimizers', 'start = [-1.5, .25]\n')}
 
 
-def call(lesson):
+LESSONS = Counter(lesson for lesson, _ in EXPLORERS.values())  # how many each of them has
+
+
+def call(name):
     "The lesson's own cell that shows its explorer; the widget is `e`."
-    cells = json.loads((REPO/'nbs'/f'{lesson}.ipynb').read_text())['cells']
-    name = LESSONS[lesson][0]
+    cells = json.loads((REPO/'nbs'/f'{EXPLORERS[name][0]}.ipynb').read_text())['cells']
     mine = [''.join(c['source']) for c in cells if c['cell_type'] == 'code']
     code, = [s for s in mine if re.search(rf'^(e = )?{name}\(', s, re.M)]
     return re.sub(rf'^{name}\((.*)$', rf'e = {name}(\1\ne', code, flags=re.M | re.S)
+
+
+def test_all_are_here():
+    "Each that the package has, and each that a lesson shows."
+    defined = re.findall(r'^def (explore_\w+)', (REPO/'sgd_course'/'explorers.py').read_text(), re.M)
+    assert sorted(defined) == sorted(EXPLORERS)
 
 
 # --- in Python
@@ -56,7 +67,7 @@ def test_the_dots_of_a_sweep_are_at_their_epoch():
 
 def test_the_plane_is_not_turned():
     nets = width_sweep(*make_bullseye(), [1, 3], [0, 40])
-    picture = FoldsPicture(nets)
+    picture = WidthPicture(nets)
     picture(hidden=3, step=40)
     line = torch.linspace(-picture.reach, picture.reach, 81).tolist()
     at = torch.tensor([[x, y] for y in line for x in line])  # a row for each y, from below
@@ -82,20 +93,20 @@ def both(kind):
                 explore_fit(t.numpy(), y.numpy(), guess.numpy(), a(.5, 1.), numpy.arange(3))),
         'momentum': lambda: (explore_momentum(ravine, [-1.5, .25], [0., .5], [.5, .25], 2),
                      explore_momentum(ravine, a(-1.5, .25), a(0, .5), torch.tensor([.5, .25]), numpy.int64(2))),
-        'folds': lambda: (explore_folds(width_sweep(*make_bullseye(), [1, 2], [0, 1])),
-                  explore_folds(width_sweep(*make_bullseye(), a(1, 2), a(0, 1))))}[kind]()
+        'width': lambda: (explore_width(width_sweep(*make_bullseye(), [1, 2], [0, 1])),
+                  explore_width(width_sweep(*make_bullseye(), a(1, 2), a(0, 1))))}[kind]()
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('kind', ['slope', 'descent', 'descent, 32-bit', 'fit', 'momentum', 'folds'])
+@pytest.mark.parametrize('kind', ['slope', 'descent', 'descent, 32-bit', 'fit', 'momentum', 'width'])
 def test_numbers_of_numpy_and_pytorch(kind):
     ours, others = both(kind)
     assert pictures(ours) == pictures(others)
 
 
-@pytest.mark.parametrize('bottom', [0., 3.])
-def test_descent_from_the_bottom_alone(bottom):
-    e = explore_descent(lambda x: (x - bottom)**2, [.1, .5], starts=[bottom], bottom=bottom)
+@pytest.mark.parametrize('minimum', [0., 3.])
+def test_descent_from_the_minimum_alone(minimum):
+    e = explore_descent(lambda x: (x - minimum)**2, [.1, .5], starts=[minimum], minimum=minimum)
     assert 'error' not in e._book.picture(1) and 'It starts at the minimum' in e._book.picture(0)['words']
 
 
@@ -116,20 +127,21 @@ def state():
 """
 
 
+@pytest.mark.slow
 def test_in_jupyter(open_book):
-    book = open_book(SETUP, *(LESSONS[lesson][1] + call(lesson) for lesson in LESSONS))
+    book = open_book(SETUP, *(before + call(name) for name, (_, before) in EXPLORERS.items()))
     run_cell = """n => { jupyterapp.shell.currentWidget.content.activeCellIndex = n;
                           return jupyterapp.commands.execute('notebook:run-cell'); }"""
     book.page.evaluate(run_cell, 0)
-    for n in range(len(LESSONS)):
+    for n in range(len(EXPLORERS)):
         book.page.evaluate(run_cell, n + 1)
         book.explorer(n).wait_for(timeout=60_000)
         book.until('e._renewals', '[]')
         slide(book, book.explorer(n))
         book.ask('setattr(e, "_on_demand", True)')   # no more pictures: the next one's turn
     assert Axe().run(book.page, context='.sgd-explore').response['violations'] == []
-    expect(book.page.locator('.sgd-twin img')).to_have_count(5*len(LESSONS))
-    book.save('<img ', 5*len(LESSONS))
+    expect(book.page.locator('.sgd-twin img')).to_have_count(5*len(EXPLORERS))
+    book.save('<img ', 5*len(EXPLORERS))
     assert book.path.stat().st_size < 2_000_000
 
 
@@ -184,7 +196,7 @@ def test_exported_as_it_is_in_the_repository(lesson, browser, pages):
     errors = []
     page.on('pageerror', lambda e: errors.append(str(e)))
     page.goto((pages/f'{lesson}.html').as_uri())
-    expect(page.get_by_role('figure').filter(has_text=re.compile(r'^\s*\w[\w ]* = '))).to_have_count(5)
+    expect(page.get_by_role('figure').filter(has_text=re.compile(r'^\s*\w[\w ]* = '))).to_have_count(5*LESSONS[lesson])
     widths = page.get_by_role('img').evaluate_all('l => l.map(i => [i.naturalWidth, i.alt.length])')
     assert len(widths) > 5 and all(w > 100 and alt > 10 for w, alt in widths) and errors == []
     page.context.close()

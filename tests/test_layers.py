@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from sgd_course.classifier import BasicOptim, flatten_digits, train_epoch
 from sgd_course.data import threes_and_sevens
-from sgd_course.explorers import FoldsPicture
+from sgd_course.explorers import WidthPicture
 from sgd_course.layers import (CONFIGS, TrainConfig, binary_cross_entropy, choose_lr, make_bullseye, plane_scores,
                                run_config, simple_net, width_sweep)
 from sgd_course.selection import train_valid_split
@@ -58,7 +58,7 @@ def test_networks_side_by_side_are_as_alone():
 def test_kinks_are_where_units_begin():
     "On one side of a line the unit gives 0, on the other side it does not."
     nets = width_sweep(*make_bullseye(), [3], [50])
-    picture = FoldsPicture(nets)
+    picture = WidthPicture(nets)
     picture(hidden=3, step=50)
     w, b = nets.params[0][0, 0], nets.params[1][0, 0, 0]
     segments = picture.folds.get_segments()

@@ -9,6 +9,7 @@ from conftest import run
 from torch import nn
 from torch.testing import assert_close
 
+from sgd_course import learner
 from sgd_course.classifier import BasicOptim
 from sgd_course.exercises import learner as ex
 from sgd_course.learner import first_losses
@@ -216,3 +217,34 @@ def test_items_are_split_as_fastai_splits_them():
         names, = ex._any_names(torch.Generator().manual_seed(seed))
         parts = GrandparentSplitter()([Path(n) for n in names])
         assert ex.split_items(names) == tuple([(names[i], parent_label(names[i])) for i in part] for part in parts)
+
+
+@with_fastai
+def test_first_losses_stop_the_training():
+    from fastai.callback.core import CancelFitException
+    batches = []
+    class Learn:
+        def fit_one_cycle(self, epochs, lr, cbs):
+            assert (epochs, lr) == (1, .1)
+            cbs.learn = self
+            try:
+                for loss in 5., 4., 3., 2.:
+                    self.loss = torch.tensor(loss)
+                    batches.append(loss)
+                    cbs.after_batch()
+            except CancelFitException: pass
+    assert first_losses(Learn(), 2) == batches == [5., 4.]
+
+
+@with_fastai
+def test_the_learner_is_where_it_is_told_to_be(monkeypatch):
+    from fastai.vision.all import ImageDataLoaders
+    asked = []
+    def from_folder(path, *args, device=None, **kwargs):
+        asked.append(device)
+        raise FileNotFoundError
+    monkeypatch.setattr(ImageDataLoaders, 'from_folder', from_folder)
+    monkeypatch.setattr(learner, 'default_device', lambda: 'the fastest')
+    for device in None, 'the slowest':
+        with pytest.raises(FileNotFoundError): learner.resnet_learner('folder', device=device)
+    assert asked == ['the fastest', 'the slowest']

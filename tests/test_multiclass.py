@@ -156,6 +156,9 @@ def test_sweep_is_training_with_each(few):
         near(s.weights[-1, j], run.w)
         near(s.bias[-1, j], run.b)
         near(s.accuracy[:, j], run.accuracy)
+    first = sweep_softmax([.1, 1.], few, epochs=1, bs=16, seed=4, k=3, progress=False)
+    for all_epochs, one in ((s.weights, first.weights), (s.bias, first.bias)):  # each epoch has its own
+        assert torch.equal(all_epochs[:2], one) and (one[0] == 0).all()
 
 
 # --- bad input

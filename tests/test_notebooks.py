@@ -82,8 +82,9 @@ def test_lesson_runs_with_its_solutions(path, classroom, executed):
     ran = ran_well(executed(classroom[0]/'solutions'/path.name), left=[PROGRESS])
     marks = json.loads(ran.with_name(PROGRESS).read_text())
     assert own and marks == {e.key: dict(tries=1, correct=True) for e in own}
-    pictured = lambda f: {c['id'] for c in cells(f, 'code') if any('<img' in text_of(o) for o in c['outputs'])}
-    assert pictured(path) <= pictured(ran), 'where the repository shows a picture, a learner sees one'
+    pictured = lambda f: {c['id']: p for c in cells(f, 'code') if any(p := ['<img' in text_of(o) for o in c['outputs']])}
+    seen = pictured(ran)
+    for k, order in pictured(path).items(): assert seen[k] == order, f'a learner sees other pictures, or in another order: {k}'
 
 
 def shown(path):

@@ -31,7 +31,7 @@ each_pair = pytest.mark.parametrize('ours, mine, theirs, its', SAME, ids=lambda 
 def problem(seed, dtype):
     """Random parameters of random shapes, one of them unused, and a function that gives the loss of a random batch.
 
-    (On the same data in each step RMSprop would magnify rounding: near the bottom it divides by next to nothing.)
+    (On the same data in each step RMSprop would magnify rounding: near the minimum it divides by next to nothing.)
     """
     g = torch.Generator().manual_seed(seed)
     n, m = torch.randint(1, 6, (2,), generator=g).tolist()
@@ -142,9 +142,9 @@ def test_steps_to_settle():
     for xs, steps in [((0, 0), 0), ((1, 0, 1, 0, 0), 3), ((1, 1, 1), math.inf), ((0, 0, 1), math.inf),
                       ((1, math.nan, 0), 2), ((1, 0, math.nan), math.inf)]:
         assert settling_time(place(*xs)) == steps
-    assert settling_time(place(1, 3, 3), bottom=3) == settling_time(place(1, 3, 3), bottom=[3.]) == 1
+    assert settling_time(place(1, 3, 3), target=3) == settling_time(place(1, 3, 3), target=[3.]) == 1
     both = torch.tensor([[1., 2.], [1., 0.], [1., 0.]])[:, :, None].repeat(1, 1, 2)
-    assert settling_time(both, bottom=[1., 0.]).tolist() == [1, 1]
+    assert settling_time(both, target=[1., 0.]).tolist() == [1, 1]
 
 
 # --- on digits

@@ -50,6 +50,13 @@ def until(done, seconds=30):
     return done()
 
 
+@pytest.mark.long
+def test_a_worker_may_import_it():
+    "Only the program itself ends its process when it is done."
+    code = 'import sgd_course.parallel; print("still here")'
+    assert run(sys.executable, '-c', code, env=ENV | dict(RANK='0', WORLD_SIZE='1')).stdout == 'still here\n'
+
+
 class Accident:
     "Kill worker 1 when the second epoch is done; keep the lines and the numbers of the processes."
     def __init__(self): self.pids, self.lines = [], []

@@ -87,6 +87,12 @@ def test_find_lr_stops_at_nan():
     assert len(lrs) == 1
 
 
+def test_find_lr_goes_on_where_there_is_no_loss():
+    d, model = digits(), nn.Linear(784, 1)
+    lrs, losses = lr_find(model, SGD(model.parameters(), 1.), d.train_x, d.train_y, lambda s, y: 0*s.mean(), steps=7)
+    assert len(lrs) == 7 and (losses == 0).all()
+
+
 @pytest.mark.parametrize('opt_func', [torch.optim.SGD, BasicOptim])
 def test_optimizers_of_others_are_refused(opt_func):
     d, model = digits(), nn.Linear(784, 1)
@@ -125,6 +131,29 @@ def test_train_cnn_follows_its_generator_alone():
         torch.manual_seed(other)
         return train_cnn(copy.deepcopy(net), x, y, 1, 8, generator=torch.Generator().manual_seed(seed))[0].weight
     assert torch.equal(trained(0, 1), trained(0, 2)) and not torch.equal(trained(0, 1), trained(1, 1))
+
+
+def test_train_cnn_is_nesterovs_momentum_in_one_cycle():
+    "Step by step: the velocity is .9 of what it was, plus the gradient; the learning rate by fastai's one cycle."
+    x, y = torch.rand(40, 784, generator=torch.Generator().manual_seed(0)), (torch.arange(40) % 2)[:, None].float()
+    torch.manual_seed(0)
+    net = simple_net(2)
+    ours, g = train_cnn(copy.deepcopy(net), x, y, 2, 8, generator=torch.Generator().manual_seed(1)), torch.Generator().manual_seed(1)
+    params, step = list(net.parameters()), 0
+    velocity = [torch.zeros_like(p) for p in params]
+    for _ in range(2):
+        for i in torch.randperm(40, generator=g).split(8):
+            loss = nn.functional.binary_cross_entropy_with_logits(net(random_warp(x[i], g)), y[i])
+            grads = torch.autograd.grad(loss, params)
+            up = .25*10 - 1  # the step of the highest learning rate; the last one, 9, has the lowest
+            low, high, t = (.2/25, .2, step/up) if step <= up else (.2, .2/25e4, (step - up)/(9 - up))
+            lr = low + (high - low)*(1 - math.cos(math.pi*t))/2
+            with torch.no_grad():
+                for p, v, grad in zip(params, velocity, grads):
+                    v.mul_(.9).add_(grad)
+                    p -= lr*(grad + .9*v)
+            step += 1
+    for p, q in zip(params, ours.parameters()): assert_close(p, q, rtol=1e-4, atol=1e-6)
 
 
 DTYPES = [torch.bool, torch.uint8, torch.int64, torch.float16, torch.float64]

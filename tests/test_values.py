@@ -234,6 +234,9 @@ def test_sweep_is_training_one_by_one():
         near(s.loss[:, k], history.loss), near(s.accuracy[1:, k], history.accuracy)
         near(s.weights[-1, k], w[:, 0].detach(), rtol=1e-4, atol=1e-5), near(s.bias[-1, k], b[0].detach(), atol=1e-5)
     assert torch.equal(s.accuracy[0, 0], (d.valid_y == 0).float().mean())  # all scores are 0: none is a 3
+    first = selection.lr_sweep([.1, 3.], epochs=1, data=d, bs=64, seed=7, progress=False)
+    for both, one in ((s.weights, first.weights), (s.bias, first.bias)):  # each epoch has its own
+        assert torch.equal(both[:2], one) and (one[0] == 0).all()
 
 
 def test_holdout_takes_from_the_training_digits():

@@ -286,8 +286,8 @@ check_diagnosis = _Diagnosis(
     diagnosis, '08', use=_against, cases=[(k,) for k in range(8)], random=_patient,
     oracle=lambda k: _mystery(k)[0],
     why='You have diagnosed every fault that curves can show, and a patient who was not ill.',
-    hints=['In which of the three panels are the red and the grey line furthest apart?',
-           'Loss: above 1, up to 1, near one half, or jumping at the same places in each epoch?',
+    hints=['In which of the three panels are the coloured and the grey line furthest apart?',
+           'Loss: above 1, up to 1, near one half, or jumping at the same point in each epoch?',
            'Norm: does it stay at 0, jump once, or grow in a straight line?',
            'Go through "The faults on cards", below this exercise. One of the eight is healthy.'],
     mistakes={
@@ -314,7 +314,7 @@ predict_case_1 = Prediction(
                                     'jump.'})
 
 predict_case_2 = Prediction(
-    'case_2', 'The loss jumps at the same place in each epoch: what is wrong?',
+    'case_2', 'The loss jumps at the same point in each epoch: what is wrong?',
     'the digits are not shuffled',
     {'the learning rate is too high': 'A large step would not know at which batch of the epoch '
                                       'to jump, whatever the seed.',
@@ -383,7 +383,8 @@ predict_optimism = Prediction(
 predict_order_fixed = Prediction(
     'order_fixed', 'Shapes broadcast, nothing is shuffled. Now you shuffle. The accuracy?',
     'gets much worse',
-    {'gets better': 'One fault less, so one would think. But it was what hid the other.',
+    {'gets better': 'There is one fault fewer, so one would expect that. But it had hidden '
+                    'the other.',
      'stays the same': 'After shuffling, each batch has both labels: now broadcasting does harm.',
      'gets much worse': 'In a batch of only 3s all labels are the same, so broadcasting did no '
                         'harm. In a mixed one it does.'})

@@ -88,7 +88,7 @@ check_miss_rates = Exercise(
             lambda scores, yb: _missed(scores, yb, of_said=True),
         'Those are counts. Divide by the number of 3s, and by the number of 7s.':
             lambda scores, yb: _missed(scores, yb, count=True),
-        'One half is the border for probabilities. Scores have theirs at 0.':
+        'One half is the threshold for probabilities. For scores it is 0.':
             lambda scores, yb: _missed(scores, yb, limit=.5),
         'Every probability is above 0. Compare the scores with 0, or probabilities with one half.':
             lambda scores, yb: _missed(scores.sigmoid(), yb),
@@ -240,9 +240,9 @@ check_one_epoch = Exercise(
         'Nothing has moved: `p = p - ...` makes a new tensor, `p -= ...` changes the one there is.':
             _epochs(move=''),
         'The bias does not move. It is a parameter like the weights.': _epochs(move='w'),
-        'The steps are right. You give the loss of the last batch: give the mean of all.':
+        'The steps are right. You return the loss of the last batch: return the mean of all.':
             _epochs(give='last'),
-        'The steps are right. You give the sum of the losses: divide by their number.':
+        'The steps are right. You return the sum of the losses: divide by their number.':
             _epochs(give='sum'),
         'The steps are right. In the mean of the losses, one number for each batch, a large batch '
         'counts no more than a small one.': _epochs(give='images'), **_without_gradient})
@@ -300,8 +300,8 @@ def _tells(give, late=False):
 check_accumulated_step = Exercise(
     accumulated_step, '06', use=_in_parts, random=any_training,
     cases=[any_training(torch.Generator().manual_seed(seed)) for seed in (103, 104)],
-    why='That gradients add up is not only a trap: so one steps with batches that no memory '
-        'holds, and so many machines share one batch.',
+    why='That gradients add up is not only a trap. It makes a step possible with a batch that '
+        'no memory holds, and it lets many machines share one batch.',
     hints=['What happens to `w.grad` if you call `backward()` twice and do not clear?',
            'The mean of all is not the mean of the means: a part with more images counts more.',
            'Multiply the loss of each part by `len(i)/len(x)`. These add up to the loss of all.',
@@ -328,11 +328,11 @@ check_accumulated_step = Exercise(
         'The bias does not move. It is a parameter like the weights.': _big_steps(move='w'),
         'The step is right, the loss is not: a part with more images must count more in it, too.':
             _tells(lambda losses, parts: sum(losses)/len(losses)),
-        'The step is right, the loss is a sum of means. Give the mean of all images.':
+        'The step is right, the loss is a sum of means. Return the mean of all images.':
             _tells(lambda losses, parts: sum(losses)),
-        'The step is right, the loss is that of the last part. Give the loss of all images.':
+        'The step is right, the loss is that of the last part. Return the loss of all images.':
             _tells(lambda losses, parts: losses[-1]),
-        'The step is right, the loss is that from after it. Give the loss from before.': _tells(
+        'The step is right, the loss is that from after it. Return that from before.': _tells(
             lambda losses, parts: sum(v*len(i) for v, i in zip(losses, parts))/sum(map(len, parts)),
             late=True),
         **_without_gradient})

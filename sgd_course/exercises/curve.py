@@ -126,8 +126,8 @@ check_fit_line = Exercise(
             lambda t, y, lr, steps: fit_line(t, y, lr, 1),
         'The order is wrong: first comes the slope of the line, then its height at `t = 0`.':
             lambda t, y, lr, steps: fit_line(t, y, lr, steps).flip(0),
-        'You add up the squares. Take their mean, or each step is as many times too long as there '
-        'are points.':
+        'You add up the squares. Take their mean: with n points the sum makes each step n times '
+        'too long.':
             lambda t, y, lr, steps: fit_line(t, y, lr*len(t), steps),
         'That is `fit`. Here, take the steps yourself.': _with_fit,
         'You take one step too many: `range(steps)` gives `steps` of them.':
@@ -273,8 +273,8 @@ check_in_seconds = Exercise(
 predict_throw = Prediction(
     'throw', 'What would a learning rate of 0.1 do to the three parameters here?',
     'move them far away',
-    {'hardly move them': 'It is multiplied by the slopes, and one of them is more than 10,000.',
-     'bring them nearer': 'It depends on the curvature, which is not that of `x**2`.',
+    {'hardly move them': 'It is multiplied by the slopes, and one of them is below -10,000.',
+     'bring them nearer': 'That depends on the curvature, which is not that of `x**2`.',
      'move them far away': 'This loss is far steeper than `x**2`, and the step is more than 5,000 '
                            'long.'})
 
@@ -298,13 +298,13 @@ predict_quick = Prediction(
     'the best?',
     _steps_needed, tolerance=10, low=0,
     why='In the flattest direction each step leaves about seven eighths of the distance. The '
-        'condition number is down from 218,450 to below 8.')
+        'condition number is down from 218,451 to below 8.')
 
 predict_part = Prediction(
     'part', 'At which fraction of the largest learning rate does the fit on standardised time need '
     'the fewest steps to within 1 % of the best loss?', 'at 0.8',
     {'at 0.1': 'It converges slowly in every direction.',
      'at 0.5': 'The steepest direction converges in one step there, but the flattest one slowly.',
-     'at 0.8': 'It needs 15. At 2/(smallest + largest) of lesson 04, a fraction of .885, it is '
+     'at 0.8': 'It needs 15. At 2/(smallest + largest) of lesson 04, a fraction of 0.885, it is '
                '19: that one wins only in the long run.',
      'at 0.99': 'The flattest direction is fast, but the steepest one oscillates on and on.'})

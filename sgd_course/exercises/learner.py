@@ -113,7 +113,7 @@ check_one_batch = Exercise(
     one_batch, '12', use=_watched, random=_any_batch,
     cases=[_any_batch(torch.Generator().manual_seed(seed)) for seed in (1, 2)],
     why='This is the inside of `fit`: a loop over batches is all that is missing.',
-    hints=['Which five lines did an epoch of lesson 06 have for each batch?',
+    hints=['What did an epoch of lesson 06 do with each batch?',
            'They are `model(xb)`, `loss_func(preds, yb)`, `loss.backward()`, `opt.step()`, '
            '`opt.zero_grad()`.',
            'After each of the first four comes its `call(...)`, and at the end '
@@ -279,8 +279,8 @@ check_adapt = Exercise(
 predict_same_weights = Prediction(
     'same_weights', 'Two epochs with fastai, two with our loop, from the same start and with the '
     'same batches: how far apart is the weight that differs most?', 'less than a millionth',
-    {'about 0.1': 'That is nearly as much as the weights change in training. Which step would '
-                  'differ?',
+    {'about 0.1': 'The weight that training changes most changes by only a few times that. Which '
+                  'step would differ?',
      'about 0.001': 'Which of the seven steps would differ?',
      'less than a millionth': 'The same operations give the same numbers, up to rounding error.'})
 

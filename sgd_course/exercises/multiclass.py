@@ -280,7 +280,7 @@ predict_sure_and_wrong = Prediction(
 # %% ../../nbs/solutions/10_ten_digits.ipynb #1dc8ad4d
 predict_confused = Prediction(
     'confused', 'Which of these pairs is confused most often?', '4 and 9',
-    {'0 and 6': 'Both are round, but the stem of the 6 is where a 0 has little ink.',
+    {'0 and 6': 'Both are round, but the loop of a 6 crosses the middle, where a 0 has its hole.',
      '1 and 7': 'They look alike in print. Here a 1 is a single stroke through the middle.',
      '3 and 8': 'They are confused often, but not as often.',
      '4 and 9': 'They have nearly the same strokes: only the top is open or closed.'})

@@ -176,7 +176,7 @@ predict_four_times = Prediction(
     'half as far',
     {'a quarter as far': 'The variance is a quarter, but the distance is its square root.',
      'half as far': 'The variance is divided by 4, and the distance is its square root.',
-     'as far as before': 'Some of the noise cancels in the mean, and more in the mean of more.'})
+     'as far as before': 'In a mean some of the noise cancels, the more of it the more digits.'})
 
 predict_later_scale = Prediction(
     'later_scale', 'After five epochs, the noise scale is how large, compared with the start?',
@@ -184,7 +184,7 @@ predict_later_scale = Prediction(
     {'smaller': 'The noise gets smaller, but the full gradient shrinks far more.',
      'about the same': 'Noise and full gradient would have to shrink alike. They do not.',
      'much larger': 'Near the minimum the full gradient is almost nothing. The digits still pull, '
-                    'each its own way.'})
+                    'each in its own direction.'})
 
 # %% ../../nbs/solutions/09_noise.ipynb #85414fe3
 predict_where_it_ends = Prediction(

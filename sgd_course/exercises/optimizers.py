@@ -174,9 +174,9 @@ predict_heavy = Prediction(
     'will momentum need, with the best learning rate and the best momentum?', 'about 40',
     {'about 250': 'It gains far more than that.',
      'about 100': 'With the usual 0.9 it is about that many; with the best momentum it is fewer.',
-     'about 40': 'With momentum the steps grow as the root of the condition number, here 10. '
-                 '(A ten times larger learning rate is not the reason: with 0.9 it takes more '
-                 'than twice as many.)',
+     'about 40': 'With momentum the number of steps grows as the root of the condition number, '
+                 'here 10. (A ten times larger learning rate is not the reason: with 0.9 it '
+                 'takes more than twice as many.)',
      'about 4': 'The gain is about the root of 100, not 100.'})
 
 # %% ../../nbs/solutions/13_optimizers.ipynb #c9562f5a
@@ -193,4 +193,4 @@ predict_adam = Prediction(
     'compared with momentum?', 'about as many',
     {'far fewer': 'It combines two good ideas, and yet it is no faster.',
      'about as many': 'Its momentum takes it there as fast as momentum alone, and no faster.',
-     'far more': 'RMSprop alone does, but Adam converges about as fast as momentum.'})
+     'far more': 'RMSprop alone needs far more, but Adam converges about as fast as momentum.'})

@@ -35,8 +35,8 @@ check_early_stopping_epoch = Exercise(
            ([.9, .8, .85, .7, .95], 2), ([.8, .9, .91], 2), ([.8, .9, .7, .95, .6], 2)],
     random=lambda g: ([uniform(g, .9, .98) for _ in range(10)],
                       int(torch.randint(1, 4, (), generator=g))),
-    why='Then the best epoch is brought back, as `keep_best` does: the epochs after it were the '
-        'price of knowing that it was the best.',
+    why='Then the parameters of the best epoch are brought back, as `keep_best` does: the epochs '
+        'after it were the price of knowing that it was the best.',
     hints=['While you train, which accuracies do you know? Only those up to this epoch.',
            'In a loop over the epochs, keep the number of the best one so far.',
            'Stop as soon as `epoch - best` is `patience`; if that never is, at the last epoch.'],
@@ -91,7 +91,7 @@ check_fold = Exercise(
                              list(range(i*n//k, (i + 1)*n//k))),
         'You hold out one example. A fold has every `k`-th of them.':
             lambda n, k, i: ([j for j in range(n) if j != i], [i]),
-        'You train on the fold and hold out the rest of one other fold. Train on all the others.':
+        'You train on one other fold only. Train on all that is not held out.':
             lambda n, k, i: (list(range((i + 1) % k, n, k)), list(range(i, n, k)))})
 
 # %% ../../nbs/solutions/07_how_good.ipynb #b700000a
