@@ -466,8 +466,9 @@ SCRIPT = '(() => {' + _file('elements.js') + _file('digit.js') + '''
     const told = a => [[...a.scores], a.score, a.probability, text(a.shares)];
     window.script = { dots: addresses => Promise.all(addresses.map(dots)),
         pixels: drawings => drawings.map(strokes => text(toMnist(inkOf(strokes)))),
-        messages: (net, names, drawings) => drawings.map(strokes => messageOf(netOf(net), names, strokes)),
-        asked: (net, pictures) => pictures.map(x => told(answerOf(netOf(net), x.map(v => v/255)))),
+        messages: (k, names, drawings) => drawings.map(strokes => messageOf(script.net[k], names, strokes)),
+        nets: sent => { script.net = sent.map(netOf); },
+        asked: (k, pictures) => pictures.map(x => told(answerOf(script.net[k], x.map(v => v/255)))),
         centred: pictures => pictures.map(x => text(toMnist({ dots: x.map(v => v/255), w: 28, h: 28 }))) };
 })()'''
 
@@ -492,6 +493,7 @@ def readers():
 def script(browser):
     page = browser.new_page()
     page.evaluate(SCRIPT)
+    page.evaluate('sent => script.nets(sent)', [reader.net() for reader in readers()])
     yield page
     page.close()
 
@@ -520,8 +522,8 @@ def test_the_page_computes_what_python_does(script):
     drawings = [on_paper(strokes) for strokes in DRAWINGS.values()]
     for (name, x), ours in zip(pictures.items(), script.evaluate('d => script.pixels(d)', drawings), strict=True):
         assert (floats(ours).reshape(28, 28) - x).abs().max() < 1e-6, name
-    for reader in readers():
-        said = script.evaluate('([n, names, d]) => script.messages(n, names, d)', [reader.net(), reader.names, drawings])
+    for k, reader in enumerate(readers()):
+        said = script.evaluate('([k, names, d]) => script.messages(k, names, d)', [k, reader.names, drawings])
         for (name, x), ours in zip(pictures.items(), said, strict=True):
             answer = reader.answer(x)
             assert (ours['score'], ours['probability']) == pytest.approx((answer.score, answer.probability), abs=1e-3)
@@ -541,8 +543,8 @@ def test_the_page_computes_what_python_does_for_every_digit(script):
         rows = xs.flatten(1).int().tolist()
         for one, told in zip(xs/255, script.evaluate('x => script.centred(x)', rows), strict=True):
             assert (floats(told).reshape(28, 28) - to_mnist(one)).abs().max() < 1e-3
-        for reader in readers():
-            told = script.evaluate('([n, x]) => script.asked(n, x)', [reader.net(), rows])
+        for k, reader in enumerate(readers()):
+            told = script.evaluate('([k, x]) => script.asked(k, x)', [k, rows])
             for one, answer in zip(xs/255, told, strict=True): same_answer(reader, one, answer)
 
 
