@@ -511,7 +511,7 @@ def _odd():
 def net(self: DigitReader, sent=()):
     """What a page needs to answer without Python; {} if the model is no stack of Linear and ReLU.
 
-    If it is what was `sent` already, it is not tried on all digits again.
+    What was `sent` already is tried on a few pictures only, not on all digits again.
     """
     for find in (_slopes, _layers):
         layers = find(self)
@@ -525,7 +525,7 @@ def net(self: DigitReader, sent=()):
 
 @patch
 def _is(self: DigitReader, layers, x):
-    "Do these layers give the scores of the model? The odd ones first, since many models fail there."
+    "Do these layers return the model's scores? Odd pictures first: many models fail there."
     for xb in (_odd(), *x.split(256)):
         if not len(xb): continue
         with torch.no_grad(): scores = _scores(self.model, xb, self.layout, self.k)
@@ -640,9 +640,10 @@ def draw_digit(
     """Draw a digit or choose one, and see what the model says, and which pixels made it say so.
 
     For a linear model, and for an `nn.Sequential` of Linear and ReLU with up to 131,072 weights and
-    biases, the page answers by itself, also after the kernel was stopped. If the model is trained
-    on, Python sends the new weights as soon as something is drawn or chosen. While it is busy, or
-    gone, the page says that its weights are the last it was sent. Other models are asked in Python.
+    biases, the page answers by itself, even after the kernel was stopped. If the model is trained
+    further, Python sends the new weights as soon as something is drawn or chosen; while Python is
+    busy or gone, the page says that its weights are the last that were sent. For any other model,
+    Python answers.
     Raises `TypeError` or `ValueError` for a model that gives no score, as `find_layout` does.
     """
     names = list(names)
