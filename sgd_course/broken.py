@@ -15,7 +15,7 @@ import torch
 
 from .classifier import flatten_digits, init_params, linear1
 from .data import Digits, threes_and_sevens
-from .plot import BLUE, RED, subplots
+from .plot import BLUE, RED, figures_first, subplots
 from .training import few_threads, training
 from .validate import valid_digits, valid_lr, whole
 
@@ -148,7 +148,9 @@ def _between(low, high):
 class _Answer(str):
     "Text that Jupyter shows as a paragraph and a terminal without quotes."
     __repr__ = str.__str__
-    def _repr_markdown_(self): return str(self)
+    def _repr_markdown_(self):
+        figures_first()
+        return str(self)
 
 # %% ../nbs/08_broken.ipynb #9a06c8e1
 def plot_runs(

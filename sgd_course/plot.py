@@ -404,14 +404,14 @@ class _Table:
         self.data = '\n'.join([row(rows[0]), row('--:' for _ in rows[0]), *map(row, rows[1:])])
 
     def _repr_markdown_(self):
-        _figures_first()
+        figures_first()
         return self.data
 
     def __repr__(self):
         wide = [max(map(len, column)) for column in zip(*self.rows)]
         return '\n'.join('  '.join(c.rjust(n) for c, n in zip(row, wide)) for row in self.rows)
 
-def _figures_first():
+def figures_first():
     "In Jupyter, show the figures of the cell now: else they come after all that it returns."
     inline = sys.modules.get('matplotlib_inline.backend_inline')
     if inline: inline.flush_figures()
