@@ -894,6 +894,7 @@ def test_asks_outlive_the_kernel(open_fresh):
     for part in SAID: expect(book.page.locator('.sgd-ask', has_text=part)).to_be_visible()
 
 
+@pytest.mark.slow
 def test_asks_in_a_notebook_that_is_opened_again(open_fresh, lab, browser, tmp_path):
     book = open_asks(open_fresh)
     answer_all(book.page)

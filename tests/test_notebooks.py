@@ -82,7 +82,7 @@ def test_lesson_runs_with_its_solutions(path, classroom, executed):
     ran = ran_well(executed(classroom[0]/'solutions'/path.name), left=[PROGRESS])
     marks = json.loads(ran.with_name(PROGRESS).read_text())
     assert own and marks == {e.key: dict(tries=1, correct=True) for e in own}
-    kinds = lambda c: ['<img' in text_of(o) for o in c['outputs'] if not is_widget(o)]
+    kinds = lambda c: ['<img' in text_of(o) for o in c['outputs'] if text_of(o).strip() and not is_widget(o)]
     pictured = lambda f: {c['id']: kinds(c) for c in cells(f, 'code') if '<img' in ''.join(map(text_of, c['outputs']))}
     seen, has_widget = pictured(ran), {c['id'] for c in cells(ran, 'code') if any(map(is_widget, c['outputs']))}
     for k, order in pictured(path).items():
