@@ -12,7 +12,7 @@ import torch
 
 from .descent import step
 from .plot import BLUE, RED, subplots
-from .validate import as_tensor, valid_lr, valid_params, valid_point, valid_shape
+from .validate import as_tensor, initial_params, valid_lr, valid_point, valid_shape
 from .validate import valid_steps, valid_value, whole
 
 # %% ../nbs/05_seven_steps.ipynb #60c0afe7
@@ -80,7 +80,7 @@ def fit(
     loss_func=mse,  # function of predictions and targets that returns one number
 ) -> FitResult:     # parameters and losses
     "Gradient descent, until a loss is not finite. Raises `TypeError`, `ValueError` as `step` does."
-    lr, steps, params = valid_lr(lr).item(), valid_steps(steps), valid_params(params)
+    lr, steps, params = valid_lr(lr).item(), valid_steps(steps), initial_params(params)
     x, y = as_tensor(x), as_tensor(y)
     def loss(): return valid_value(loss_func(f(x, params), y))
     losses = [loss()]

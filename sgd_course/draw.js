@@ -1,4 +1,5 @@
-// A canvas to draw on, and digits to choose from. Python says what a model thinks of them.
+// A canvas to draw on, and digits to choose from. If Python sent the model along, which it does
+// for a stack of layers (_net, see digit.js), the page answers to drawings; if not, Python does.
 // From Python: _twin, _names, _samples (the answers to the digits to choose from, known
 // beforehand) and _answer {sample, words, rows, seen, seen_alt, spoke, spoke_alt, and with more than
 // two names bars: [name, probability] of each}; both ways, one of the two:
@@ -6,11 +7,11 @@
 
 const SEND_EVERY = 100;   // ms: at most ten drawings a second go to the kernel
 const PATIENCE = 2000;    // ms until a reader is told that Python does not answer
-const PEN = 0.09;         // width of a line on the screen, of the paper's side
 const STEP = 0.004;       // the least way between two points, of the paper's side
 
 function render({ model, el }) {
   const samples = model.get("_samples"), names = model.get("_names");
+  let net = netOf(model.get("_net") ?? {});
   const group = `sgd-${Math.random()}`;   // each sheet's radio buttons are a group of their own
   const invitation = names.length > 2 ? "Draw a digit" : `Draw a ${names[0]} or a ${names[1]}`;
   let strokes = model.get("strokes"), sample = model.get("sample"), past = [];
@@ -75,7 +76,7 @@ function render({ model, el }) {
   function paint() {
     const side = canvas.width = canvas.height = 280 * Math.ceil(devicePixelRatio);
     const pen = canvas.getContext("2d");
-    Object.assign(pen, { lineWidth: PEN * side, lineCap: "round", lineJoin: "round" });
+    Object.assign(pen, { lineWidth: LEAST * side, lineCap: "round", lineJoin: "round" });
     for (const [[x, y], ...rest] of strokes) {
       pen.beginPath();
       pen.moveTo(x * side, y * side);
@@ -88,11 +89,13 @@ function render({ model, el }) {
   function show() {
     const last = model.get("_answer"), drawn = strokes.length > 0;
     let m = last.sample === sample ? last : {};
-    if (sample !== null) m = m.words ? m : samples[sample];
+    if (sample !== null) m = m.words ? m : model.get("_samples")[sample];
+    else if (net && drawn) m = messageOf(net, names, strokes);
     else if (!drawn || alone || saved) m = {};
-    words.textContent = m.words
-      ?? (saved ? "Choose a digit below." : !drawn ? `${invitation}, or choose one below.`
+    const say = m.words
+      ?? (saved && !net ? "Choose a digit below." : !drawn ? `${invitation}, or choose one below.`
           : alone ? "No answer" : "...");
+    if (say !== words.textContent) words.textContent = say;   // what is new is read aloud
     answer.classList.toggle("sgd-empty", !m.seen);
     for (const [{ image, figure }, name] of [[seen, "seen"], [spoke, "spoke"]]) {
       figure.hidden = !m[name] && !!m.seen;
@@ -106,13 +109,18 @@ function render({ model, el }) {
       value.style.setProperty("--p", `${100 * p}%`);
       return make("tr", {}, make("th", { scope: "row", textContent: name }), value);
     }));
-    note.textContent = drawn && saved
+    const dot = m.dot ? "A dot, enlarged to the size of a digit. " : "";
+    note.textContent = dot + (drawn && net && saved
+      ? "Answered in this page, with the weights that were saved with it."
+      : drawn && net && alone
+      ? "Python is busy, or was stopped: answered in this page, with the weights it sent last."
+      : drawn && saved
       ? "Python reads the drawings, and there is none behind this page. "
         + "Open the notebook in Jupyter to draw; the digits below answer here."
       : drawn && alone
       ? "Python is busy, or was stopped (then run this cell again). "
         + "The digits below answer without it."
-      : m.seen && !m.spoke ? "This model has no gradient: its pixels cannot be told apart." : "";
+      : m.seen && !m.spoke ? "This model has no gradient: its pixels cannot be told apart." : "");
     radios.forEach((radio, k) => { radio.checked = k === sample; });
     hint.hidden = drawn;
     canvas.ariaLabel = drawn ? `Your drawing, strokes: ${strokes.length}` : "Empty canvas";
@@ -140,6 +148,7 @@ function render({ model, el }) {
       if (Math.hypot(p[0] - x, p[1] - y) >= STEP) stroke.push(p);
     }
     paint();
+    if (net) show();
     send();
   });
   for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
@@ -155,6 +164,7 @@ function render({ model, el }) {
     [patience, alone] = [0, false];
     show();
   });
+  model.on("change:_net", () => { net = netOf(model.get("_net")); show(); });
   for (const name of ["strokes", "sample"])
     model.on(`change:${name}`, () => {   // from Python, or from another view of this sheet
       if (sending) return;

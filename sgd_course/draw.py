@@ -7,15 +7,18 @@ __all__ = ['valid_strokes', 'render_strokes', 'centre_of_mass', 'to_mnist', 'fin
            'DigitReader', 'ClassReader', 'draw_digit']
 
 # %% ../nbs/api/draw.ipynb #719321ec
+import base64
 import html
 import math
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from fastcore.basics import patch
+from torch import nn
 
 from .data import threes_and_sevens
 from .explore import _file, show_live, twin_name
@@ -36,25 +39,36 @@ def valid_strokes(
                          'of points (x, y), such as [[(0, 0), (1, 0), (.5, 1)]].')
     return plain
 
+# %% ../nbs/api/draw.ipynb #5b1d60ce
+def _draw_line(ink, a, b, r):
+    "Put ink, in place, into all dots whose middle is at most r from the line from a to b."
+    start = np.maximum(np.floor(np.minimum(a, b) - r), 0).astype(int)
+    end = np.ceil(np.maximum(a, b) + r).astype(int)
+    part = ink[start[1]:end[1], start[0]:end[0]]
+    x, y = np.arange(part.shape[1]) + start[0] + .5, np.arange(part.shape[0]) + start[1] + .5
+    x, y, (dx, dy) = x - a[0], y[:, None] - a[1], b - a
+    t = np.clip((x*dx + y*dy)/(dx*dx + dy*dy or 1.), 0, 1)
+    x, y = x - t*dx, y - t*dy
+    part |= x*x + y*y <= r*r
+
 # %% ../nbs/api/draw.ipynb #d771a02a
 def render_strokes(
     strokes,        # as `valid_strokes` takes them, at least one
     zoom=16,        # dots for each pixel of MNIST
+    least=0.,       # what is smaller than this, in the unit of the strokes, is not enlarged as much
 ) -> torch.Tensor:  # (h, w) picture, 1 where there is ink and 0 elsewhere, with no margin
     "Draw strokes with a pen in proportion to their size. Raises `ValueError` as `valid_strokes`."
-    from PIL import Image, ImageDraw
     strokes = [np.array(s) for s in valid_strokes(strokes)]
     if not strokes: raise ValueError('strokes are empty: expected at least one.')
     points, r = np.concatenate(strokes), PEN*zoom/2
-    span = np.ptp(points, 0)
-    scale = (BOX - PEN)*zoom/(span.max() or 1.)
-    picture = Image.new('L', tuple(np.ceil(span*scale + 2*r).astype(int).tolist()))
-    pen = ImageDraw.Draw(picture)
+    low, span = points.min(0), np.ptp(points, 0)
+    scale = (BOX - PEN)*zoom/(max(span.max(), least) or 1.)
+    w, h = np.ceil(span*scale + 2*r - 1e-6).astype(int)  # rounding must not add an empty column
+    ink = np.zeros((h, w), dtype=bool)
     for stroke in strokes:
-        path = [tuple(p) for p in ((stroke - points.min(0))*scale + r).tolist()]
-        pen.line(path, fill=1, width=round(2*r))
-        for x, y in path: pen.ellipse((x - r, y - r, x + r, y + r), fill=1)
-    return torch.from_numpy(np.array(picture, dtype=np.float32))
+        path = (stroke - low)*scale + r
+        for a, b in zip(chain(path[:1], path), path): _draw_line(ink, a, b, r)
+    return torch.from_numpy(ink.astype(np.float32))
 
 # %% ../nbs/api/draw.ipynb #3c0fb574
 def centre_of_mass(
@@ -110,7 +124,8 @@ def to_mnist(
     h, w = (max(1, round(n*BOX/max(image.shape))) for n in image.shape)
     small = Image.fromarray(image.numpy()).resize((w, h), Image.Resampling.BOX)
     small = torch.from_numpy(np.array(small)).clamp(0, 1)
-    places = (13.5 - centre_of_mass(small)).ceil().int().tolist()  # so that it comes to 14 +- 1/2
+    # so that it comes to 14 +- 1/2; less a little, so that what is even falls to one side always
+    places = (13.5 - centre_of_mass(small) - 1e-6).ceil().int().tolist()
     # very uneven ink must not leave the picture
     top, left = (min(max(p, 0), 28 - n) for p, n in zip(places, (h, w)))
     x = torch.zeros(28, 28)
@@ -208,7 +223,6 @@ def _explain(score_of, x):
 # %% ../nbs/api/draw.ipynb #b1441a35
 def _picture(x, colours, low, high):
     "An image (28, 28) as the address of a PNG, with six by six pixels for each of its own."
-    import base64
     from io import BytesIO
     from matplotlib import colormaps
     from PIL import Image
@@ -265,7 +279,7 @@ class DigitReader:
         names=('3', '7')  # of the digits with the labels 1 and 0
     ):
         x, y = _grids(data)
-        self.model, self.names = model, _two(names)
+        self.model, self.names, self.x, self.k = model, _two(names), x, 1
         self.layout = find_layout(model, x[:3])
         with torch.no_grad(): scores = [_scores(model, b, self.layout) for b in x.split(256)]
         chosen = _choose(torch.cat(scores), y)
@@ -394,7 +408,7 @@ class ClassReader(DigitReader):
         (x, y), names = _grids(data), [str(name) for name in names]
         if len(set(names)) < max(len(names), 2):
             raise ValueError(f'names are {names}: expected two or more, each of them once.')
-        self.model, self.names, k = model, names, len(names)
+        self.model, self.names, self.x, self.k = model, names, x, (k := len(names))
         self.layout = find_layout(model, x[:3], k)
         with torch.no_grad(): scores = [_scores(model, b, self.layout, k) for b in x.split(256)]
         chosen = _choose_some(torch.cat(scores).softmax(1), y)
@@ -446,16 +460,95 @@ def ends(self: ClassReader):  # noqa: F811
     n = len(self.samples)
     return sorted({2*n//10, 4*n//10, 7*n//10, n - 1})
 
+# %% ../nbs/api/draw.ipynb #b7e21f04
+_MOST = 2**17  # numbers that a page is sent; as many make a saved notebook 0.7 MB larger
+_IDLE = nn.Flatten, nn.Identity, nn.Dropout, nn.ReLU  # change no pixel when a model is asked
+
+def _slopes(reader):
+    "The one layer that a model has if it is linear: weights (k, 784), biases (k,), and no ReLU."
+    empty = torch.zeros(1, 28, 28, requires_grad=True)
+    try:
+        with torch.enable_grad():
+            scores = _scores(reader.model, empty, reader.layout, reader.k).flatten()
+            w = [torch.autograd.grad(s, empty, retain_graph=True)[0] for s in scores]
+    except RuntimeError: return []  # no gradient
+    return [(torch.cat(w).flatten(1), scores.detach(), False)]
+
+# %% ../nbs/api/draw.ipynb #c94d7a35
+def _parts(model):
+    "The modules of nested `nn.Sequential`, in order."
+    if not isinstance(model, nn.Sequential): return [model]
+    return [part for inner in model for part in _parts(inner)]
+
+def _layers(reader):
+    "The layers of a stack of Linear and ReLU, as `_slopes` gives them; none of another model."
+    layers = []
+    for m in _parts(reader.model):
+        if isinstance(m, nn.Linear):
+            b = torch.zeros(m.out_features) if m.bias is None else m.bias
+            layers.append((*(p.detach().float().cpu() for p in (m.weight, b)), False))
+        elif not isinstance(m, _IDLE): return []
+        elif isinstance(m, nn.ReLU) and layers: layers[-1] = *layers[-1][:2], True
+    return layers
+
+# %% ../nbs/api/draw.ipynb #d5086be2
+def _run(layers, x):
+    "Scores (n, k) of pictures (n, 28, 28)."
+    x = x.flatten(1)
+    for w, b, relu in layers:
+        x = torch.addmm(b, x, w.T)
+        if relu: x = x.relu()
+    return x
+
+def _odd():
+    "Eight pictures that are no digits, among them an empty one and one that is all ink."
+    x = torch.rand(8, 28, 28, generator=torch.Generator().manual_seed(0))
+    x[0], x[1] = 0, 1
+    return x
+
+# %% ../nbs/api/draw.ipynb #e61b93f8
+@patch
+def net(self: DigitReader, sent=()):
+    """What a page needs to answer without Python; {} if the model is no stack of Linear and ReLU.
+
+    What was `sent` already is tried on a few pictures only, not on all digits again.
+    """
+    for find in (_slopes, _layers):
+        layers = find(self)
+        if not 0 < sum(w.numel() + b.numel() for w, b, _ in layers) <= _MOST: continue
+        numbers = torch.cat([p.flatten() for w, b, _ in layers for p in (w, b)]).numpy()
+        net = dict(layers=[[*reversed(w.shape), int(relu)] for w, _, relu in layers],
+                   weights=base64.b64encode(numbers.astype('<f4').tobytes()).decode(),
+                   limit=self.limit, rest=self.rest)
+        if self._is(layers, self.x[:0] if net == sent else self.x): return net
+    return {}
+
+@patch
+def _is(self: DigitReader, layers, x):
+    "Do these layers return the model's scores? Odd pictures first: many models fail there."
+    for xb in (_odd(), *x.split(256)):
+        if not len(xb): continue
+        with torch.no_grad(): scores = _scores(self.model, xb, self.layout, self.k)
+        try: ours = _run(layers, xb).reshape(scores.shape)
+        except RuntimeError: return False  # of other shapes
+        if not torch.allclose(ours, scores, rtol=1e-5, atol=2e-4): return False
+    return True
+
 # %% ../nbs/api/draw.ipynb #83d0f70e
+_LINE = .09  # width of a line on the screen, of the paper's side; draw.js and digit.js have it too
+
 class _Sheet:
     "What the canvas does in Python."
     def __init__(self, reader):
         self._reader = reader
-        samples = [reader.sample(k) for k in range(len(reader.samples))]
         name = twin_name()  # the model's name too, by which the script sees if it is alive
-        super().__init__(_names=reader.names, _samples=samples, sample=0, _twin=name, model_id=name)
+        super().__init__(_names=reader.names, _samples=self._all(), _net=reader.net(), sample=0,
+                         _twin=name, model_id=name)
+        self._alone = bool(self._net)  # can a page answer?
         self.observe(self._changed, ['strokes', 'sample'])
         self._look()
+
+    def _all(self): return [self._reader.sample(k) for k in range(len(self._reader.samples))]
 
 # %% ../nbs/api/draw.ipynb #74715706
 @patch
@@ -484,18 +577,22 @@ def _changed(self: _Sheet, change):
 # %% ../nbs/api/draw.ipynb #0dd39df7
 @patch
 def _look(self: _Sheet):
-    "Ask the model, and tell the page."
-    x, m = torch.zeros(28, 28), {}
+    "Ask the model, and tell the page; also if the model is not what the page was told."
+    x, m, net = torch.zeros(28, 28), {}, {}
     try:
+        if self._alone: net = self._reader.net(self._net)
         if self.sample is not None:
             x, m = self._reader.samples[self.sample][2], self._reader.sample(self.sample)
         elif self.strokes:
-            x = to_mnist(render_strokes(self.strokes))
+            x = to_mnist(render_strokes(self.strokes, least=_LINE))
             m = self._reader.message(x)
-    except Exception as e: m = dict(words=f'The model fails: {type(e).__name__}: {e}')
+        samples = self._all() if net and net != self._net else self._samples
+    except Exception as e:
+        m, net, samples = dict(words=f'The model fails: {type(e).__name__}: {e}'), {}, self._samples
     with self.hold_sync():
         self.set_trait('image', x)
         for name in ('score', 'probability'): self.set_trait(name, m.get(name))
+        self._net, self._samples = net, samples
         self._answer = dict(m, sample=self.sample, turn=self._answer.get('turn', 0) + 1)
 
 @patch
@@ -520,9 +617,11 @@ def _sheet_class():
     sync = dict(sync=True, echo_update=False)  # an echo would bring back what the pen has left
     class Sheet(_Sheet, anywidget.AnyWidget):
         "A canvas to draw on, and digits to choose from."
-        _esm, _css = _file('elements.js') + _file('draw.js'), _file('draw.css')
+        _esm = ''.join(map(_file, ('elements.js', 'digit.js', 'draw.js')))
+        _css = _file('draw.css')
         _names, _samples = List().tag(sync=True), List().tag(sync=True)
-        _answer, _twin = Dict().tag(sync=True), Unicode().tag(sync=True)
+        _answer, _net = Dict().tag(sync=True), Dict().tag(sync=True)
+        _twin = Unicode().tag(sync=True)
         strokes, sample = List().tag(**sync), Int(None, allow_none=True).tag(**sync)
         image = Any(read_only=True)
         score = Float(None, allow_none=True, read_only=True).tag(sync=True)
@@ -540,6 +639,11 @@ def draw_digit(
 ):                    # widget with the traits `image`, `score`, `probability`, `strokes`, `sample`
     """Draw a digit or choose one, and see what the model says, and which pixels made it say so.
 
+    For a linear model, and for an `nn.Sequential` of Linear and ReLU with up to 131,072 weights and
+    biases, the page answers by itself, even after the kernel was stopped. If the model is trained
+    further, Python sends the new weights as soon as something is drawn or chosen; while Python is
+    busy or gone, the page says that its weights are the last that were sent. For any other model,
+    Python answers.
     Raises `TypeError` or `ValueError` for a model that gives no score, as `find_layout` does.
     """
     names = list(names)

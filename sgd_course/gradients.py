@@ -14,10 +14,11 @@ from .validate import real, valid_element, valid_point, valid_value, with_histor
 # %% ../nbs/03_gradients.ipynb #b248aa7a
 def _central(f, x, i, h):
     "Central difference of `f` when element `i` of `x` is nudged. Leaves `x` as it was."
+    # without an h: the cube root of the rounding error, the usual choice
     h = torch.finfo(x.dtype).eps**(1/3) if h is None else real('h', h, above=0)
-    flat = x.view(-1)
+    flat = x.view(-1)  # the numbers of x, as one row
     at = flat[i].item()
-    with torch.no_grad():
+    with torch.no_grad():  # nothing needs to be recorded here
         flat[i] = at + h
         above = valid_value(f(x))
         flat[i] = at - h
@@ -30,9 +31,9 @@ def partial_derivative(
     f,                # function of a tensor that returns one number
     x: torch.Tensor,  # the point, any shape; it is not changed
     i: int,           # which element of x, counted along the flattened tensor
-    h=None,           # step size to each side; `None`: by the digits of x, 6e-6 or 5e-3
+    h=None,           # step size to each side; `None`: 6e-6 for 64 bits, 5e-3 for 32
 ) -> torch.Tensor:    # one number
-    """Change of `f` when element `i` changes and the others are held still, by central difference.
+    """Slope of `f` for element `i`, the others held still, by central difference.
 
     Raises `TypeError` unless `x` is of floating point numbers, `ValueError` unless `f` returns one
     number and `i` is whole, `IndexError` if there is no element `i`.
@@ -41,11 +42,11 @@ def partial_derivative(
     return _central(f, x, valid_element(i, x), h)
 
 # %% ../nbs/03_gradients.ipynb #424b27cb
-@few_threads()
+@few_threads()  # for sums this small, more threads only cost time
 def numerical_gradient(
     f,                # function of a tensor that returns one number
     x: torch.Tensor,  # the point, any shape; it is not changed
-    h=None,           # step size to each side; `None`: by the digits of x, 6e-6 or 5e-3
+    h=None,           # step size to each side; `None`: 6e-6 for 64 bits, 5e-3 for 32
 ) -> torch.Tensor:    # all partial derivatives, in the shape of x
     "Every `partial_derivative` in turn: 2 evaluations of `f` for each. Raises as that does."
     x = valid_point(x)

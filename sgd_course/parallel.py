@@ -37,7 +37,7 @@ def ring_all_reduce(
 ) -> tuple:               # (workers, n) what each has then, and (workers,) how many numbers it sent
     "Add up the rows in a ring (P. Patarasuk, X. Yuan, 2009), simulated in one process."
     n = len(grads)
-    has, sent = [list(row.clone().tensor_split(n)) for row in grads], torch.zeros(n).long()
+    has, sent = [list(row.tensor_split(n)) for row in grads], torch.zeros(n).long()
     for s in range(2*(n - 1) if steps is None else steps):
         moving = [(r, (r - s) % n) for r in range(n)]  # worker and chunk, all at the same time
         for (r, k), chunk in zip(moving, [has[r][k] for r, k in moving]):

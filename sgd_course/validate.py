@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['whole', 'real', 'float_rows', 'class_numbers', 'valid_lr', 'valid_steps', 'as_tensor', 'valid_point', 'valid_value',
-           'valid_h', 'valid_element', 'with_history', 'valid_leaf', 'valid_shape', 'valid_params', 'valid_labels',
+           'valid_h', 'valid_element', 'with_history', 'valid_leaf', 'valid_shape', 'initial_params', 'valid_labels',
            'valid_targets', 'same_length', 'valid_digits', 'float_pair']
 
 # %% ../nbs/api/validate.ipynb #va1d0003
@@ -189,7 +189,7 @@ def valid_shape(
     if v.shape != shape: raise ValueError(f'{name} has shape {tuple(v.shape)}: expected {shape}.')
     return v
 
-def valid_params(
+def initial_params(
     params,          # initial parameters, a tensor or an array
 ) -> torch.Tensor:   # a copy that requires grad
     "Raises `TypeError` unless `params` are floating point numbers."

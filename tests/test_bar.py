@@ -77,6 +77,7 @@ def test_in_a_terminal_and_in_a_log(monkeypatch, capsys):
     assert screen.getvalue().endswith('\r'), 'and gone'
 
 
+@pytest.mark.slow
 def test_a_page_opened_again_has_no_trace_of_a_bar(open_book):
     book = open_book('from sgd_course.training import epochs_bar\nfor k in epochs_bar(3, True): pass\nprint("done")')
     output = book.page.locator('.jp-Cell-outputArea').first

@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from browser import axe_violations, exported
@@ -205,6 +206,53 @@ def test_a_wrong_value_stands_beside_the_right_one():
     assert exercise()(lambda x, lr: x + lr).rows == dict(
         input='x = tensor([1, 1, 1]) of shape (3,), lr = 0.5', returned='tensor([1.5, 1.5, 1.5]) of shape (3,)',
         expected='tensor([0.5, 0.5, 0.5]) of shape (3,)')
+
+
+def test_a_head_with_quotation_marks_is_bold():
+    page = check.Said('"a" < b & c.', 'More.', 'correct')._repr_html_()
+    assert '<strong>"a" &lt; b &amp; c.</strong>' in page and 'aria-hidden' in page
+
+
+def test_each_round_has_other_numbers():
+    ex = exercise(random=lambda g: (torch.rand(3, generator=g), .5))
+    (first, *fresh), (again, *later) = ([x.tolist() for x, _ in ex._inputs()] for _ in range(2))
+    assert first == again == [1, 1, 1] and len(fresh) == 8 and not any(x in fresh for x in later)
+
+
+def test_arrays_are_no_numbers_and_numbers_of_numpy_are():
+    ex = exercise(lambda x, lr: 2*lr, mistakes={'You forgot the 2.': lambda x, lr: lr})
+    assert ex(lambda x, lr: np.float64(2*lr)).status == 'correct'
+    assert ex(lambda x, lr: np.ones(3)).message == 'It returned something of type `ndarray`: expected a number.'
+
+
+def test_an_argument_that_changes_only_another_one_is_used():
+    def scale(lr, w): w.mul_(lr)
+    def divide(lr, w): w.div_(lr)
+    def halve(lr, w): w.mul_(.5)
+    ex = exercise(scale, cases=[(lr, torch.ones(3)) for lr in (.5, .25, .75)], mistakes={'You divide.': divide},
+                  random=lambda g: (check.uniform(g, .1, 1), torch.ones(3)))
+    assert ex(lambda lr, w: scale(lr, w)).status == 'correct' and ex(divide).message == 'You divide.'
+    assert ex(halve).message == '`lr` is not used: another value gives the same result.'
+
+
+def test_the_table_of_progress_is_straight():
+    rows = [('01', 'a_long_name', 'correct', 1), ('02', 'short', 'not attempted', 0)]
+    lines = check.Progress(rows).text.splitlines()
+    assert len({line.index(state) for line, state in zip(lines, ('state', 'correct', 'not attempted'))}) == 1
+
+
+def test_large_tensors_are_shown_by_their_first_numbers():
+    numbers = ', '.join(map(str, range(12)))
+    assert check._short(torch.arange(12.)) == f'tensor([{numbers}]) of shape (12,)'
+    assert check._short(torch.arange(20.).view(4, 5)) == f'tensor([{numbers}]) of shape (4, 5), the first 12 of them'
+    assert check._short(list(range(20))) == f'[{numbers}, ...]'
+
+
+def test_the_page_opens_the_hints_that_were_asked_for():
+    ex, wrong = exercise(), lambda x, lr: x
+    pages = [ex(wrong).page(), *(ex.hint() and ex(wrong).page() for _ in range(3))]
+    assert [p['hinted'] for p in pages] == [0, 1, 2, 2] and {p['hints'] for p in pages} == {2}
+    assert [p['early'] for p in pages] == [True]*2 + [False]*2 and ex(scaled).page()['hints'] == 0
 
 
 def test_error_names_the_line_of_the_learner():
@@ -846,6 +894,7 @@ def test_asks_outlive_the_kernel(open_fresh):
     for part in SAID: expect(book.page.locator('.sgd-ask', has_text=part)).to_be_visible()
 
 
+@pytest.mark.slow
 def test_asks_in_a_notebook_that_is_opened_again(open_fresh, lab, browser, tmp_path):
     book = open_asks(open_fresh)
     answer_all(book.page)

@@ -61,7 +61,7 @@ def test_kinks_are_where_units_begin():
     picture = WidthPicture(nets)
     picture(hidden=3, step=50)
     w, b = nets.params[0][0, 0], nets.params[1][0, 0, 0]
-    segments = picture.folds.get_segments()
+    segments = picture.kinks.get_segments()
     assert len(segments) == 3
     for k, (one, two) in enumerate(torch.as_tensor(np.stack(segments)).float()):
         across = w[:, k]/w[:, k].norm()

@@ -271,12 +271,12 @@ predict_twice = Prediction(
     'twice', 'What is x.grad after a second backward of the same function?', '12',
     {'0': 'Nothing clears it but you.', '6': 'That would be so if the new one replaced the old.',
      '12': 'The new 6 is added to the old 6.',
-     'an error': 'That comes if you call backward on the same y once more. Here it is a new one.'})
+     'an error': 'You get one if you call backward on the same y twice. Here each y is new.'})
 
 # %% ../../nbs/solutions/03_gradients.ipynb #6d7b4426
 predict_evaluations = Prediction(
-    'evaluations', 'How often must the loss be computed to measure the slopes of 785 parameters, '
-    'each with a nudge to both sides?', lambda: 2*785, tolerance=2, low=0,
+    'evaluations', 'How many times must the loss be computed to measure the slopes of 785 '
+    'parameters, each with a nudge to both sides?', lambda: 2*785, tolerance=2, low=0,
     why='Twice for each parameter, while all the others are held still.')
 
 predict_distance = Prediction(

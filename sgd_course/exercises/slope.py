@@ -145,7 +145,7 @@ check_descent_path = Exercise(
             lambda f, x, lr, steps: descent_path(f, x, -lr, steps),
         'You take one step too few. With `steps` steps there are `steps + 1` points.':
             lambda f, x, lr, steps: descent_path(f, x, lr, max(0, steps - 1)),
-        'That is one step too long. With `steps` steps there are `steps + 1` points.':
+        'That is one step too many. With `steps` steps there are `steps + 1` points.':
             lambda f, x, lr, steps: descent_path(f, x, lr, steps + 1),
         'Every step begins at the start. Begin each where the last one ended, at `path[-1]`.':
             lambda f, x, lr, steps: [x] + descent_path(f, x, lr, 1)[1:]*steps,
