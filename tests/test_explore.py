@@ -193,6 +193,13 @@ def test_too_many_bytes(monkeypatch):
     assert '100 positions are too many' in e._note
 
 
+def test_the_last_picture_is_never_one_too_many(monkeypatch):
+    book = Flipbook(line, x=range(8))
+    monkeypatch.setattr(module, 'MAX_BYTES', sum(len(book.picture(k)['png']) for k in range(8)) - 1)
+    e = drawn_in_kernel(monkeypatch, line, x=range(8))
+    assert not e._note and not e._on_demand and all(getattr(e, f'_f{k}') for k in range(8))
+
+
 def test_show_by_any_name(monkeypatch, capsys):
     "`from matplotlib.pyplot import *` gives a `show` that nobody can replace in pyplot."
     from matplotlib.pyplot import show
