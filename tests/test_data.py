@@ -98,7 +98,7 @@ def refused(path, monkeypatch, load=mnist):
     with pytest.raises((ValueError, FileNotFoundError)) as e: load()
     said = str(e.value)
     assert str(path) in said and 'Install the package again' in said
-    return said
+    return said.replace(str(path), '')  # whose name has the name of the test
 
 
 def at(name):
@@ -152,7 +152,7 @@ def test_damage_of_the_table_of_contents(tmp_path, monkeypatch, where):
 
 def test_missing(tmp_path, monkeypatch):
     for load in mnist, threes_and_sevens, lambda: mnist_pair(4, 9):
-        assert 'missing' in refused(tmp_path/'none.npz', monkeypatch, load)
+        assert refused(tmp_path/'none.npz', monkeypatch, load).startswith('The digits are missing: there is no ')
 
 
 def another_pixel(a): a['x3'][5, 14, 14] ^= 1

@@ -193,6 +193,32 @@ def test_too_many_bytes(monkeypatch):
     assert '100 positions are too many' in e._note
 
 
+def test_a_long_error_is_cut():
+    def deepest(): return 1/0
+    def deeper(): return deepest()
+    def deep(): return deeper()
+    def flat(): return deep()
+    said = Flipbook(lambda x: flat(), x=[0]).picture(0)['error']
+    assert said.startswith('ZeroDivisionError') and re.findall(r'in (\S+)$', said, re.M) == ['flat', 'deep', 'deeper', 'deepest']
+    def draw(x): raise ValueError('x'*10_000)
+    assert len(Flipbook(draw, x=[0]).picture(0)['error']) == 4000
+
+
+def test_a_second_display_has_all_of_the_twin_at_once(monkeypatch):
+    e, said = drawn_in_kernel(monkeypatch, line, x=range(21)), []
+    e._renewals = [said.append]
+    monkeypatch.setattr(type(e), '_go_on', lambda self: None)
+    e._begin()
+    assert said == [e._book.twin(e._five())] and e._renewals == []
+
+
+def test_the_last_picture_is_never_one_too_many(monkeypatch):
+    book = Flipbook(line, x=range(8))
+    monkeypatch.setattr(module, 'MAX_BYTES', sum(len(book.picture(k)['png']) for k in range(8)) - 1)
+    e = drawn_in_kernel(monkeypatch, line, x=range(8))
+    assert not e._note and not e._on_demand and all(getattr(e, f'_f{k}') for k in range(8))
+
+
 def test_show_by_any_name(monkeypatch, capsys):
     "`from matplotlib.pyplot import *` gives a `show` that nobody can replace in pyplot."
     from matplotlib.pyplot import show

@@ -10,7 +10,8 @@ from torch import nn
 
 from sgd_course.classifier import BasicOptim
 from sgd_course.descent import step
-from sgd_course.optimizers import (SGD, Adam, AdamW, Momentum, RMSprop, ravine, run_optimizer, settling_time)
+from sgd_course.optimizers import (SGD, Adam, AdamW, Momentum, RMSprop, plot_contours, ravine, run_optimizer,
+                                   settling_time)
 from sgd_course.selection import lr_sweep
 
 OURS = [SGD, Momentum, RMSprop, Adam]
@@ -387,3 +388,11 @@ for o in SGD, Momentum, RMSprop, Adam, AdamW:
     names = dict(folder=tmp_path)
     exec(code, names)
     assert len(names['found']) == 5 and min(names['found']) > .85
+
+
+def test_contours_are_small_files():
+    "Smooth edges would double an image."
+    from matplotlib import pyplot as plt
+    lines, = plot_contours(ravine, (-1, 1), (-1, 1), 'title', plt.figure().add_subplot()).collections
+    plt.close('all')
+    assert not any(lines.get_antialiased())

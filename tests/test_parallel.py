@@ -17,6 +17,7 @@ import torch.distributed as dist
 from conftest import run
 from torch import nn
 
+from sgd_course import launch as launch_module
 from sgd_course import parallel
 from sgd_course.launch import Worker, launch, load_checkpoint, save_checkpoint, this_worker
 from sgd_course.parallel import estimate_step_time, ring_all_reduce, shard_batches, train_distributed, weights_hash
@@ -55,6 +56,12 @@ def test_a_worker_may_import_it():
     "Only the program itself ends its process when it is done."
     code = 'import sgd_course.parallel; print("still here")'
     assert run(sys.executable, '-c', code, env=ENV | dict(RANK='0', WORLD_SIZE='1')).stdout == 'still here\n'
+
+
+def test_last_words_name_the_first_signal(tmp_path):
+    killed = 'Signal 15 (SIGTERM) received by PID 1\nSignal 9 (SIGKILL) received by PID 2\nSignal 6 (SIGABRT) received by PID 3\n'
+    (tmp_path/'0.txt').write_text(killed + 'the end')
+    assert launch_module._last_words(tmp_path) == 'the end\nSignal 9 (SIGKILL) received by PID 2'
 
 
 class Accident:

@@ -506,3 +506,13 @@ def test_solutions_on_digits():
     assert ex_parallel.my_images(5, 1, 2) == [1, 3, 0]
     def time(n): return Fraction(12, n) + 2*(n - 1)*Fraction(1, 2) + Fraction(2*(n - 1), n)
     assert ex_parallel.best_workers(12, .5, 1, 9) == min(range(1, 10), key=time)
+
+
+def test_what_is_only_looked_at_keeps_no_graph():
+    "That would cost memory. 2000 of the 2100 digits are the hold-out set, the others one batch."
+    scores = []
+    def loss(s, y):
+        scores.append(s)
+        return (s - y).square().mean()
+    layers.choose_lr(layers.TrainConfig(lambda: nn.Linear(784, 1), loss, .1, 1), 4, digits(2100), (.1, .2))
+    assert [(len(s), s.requires_grad) for s in scores] == [(100, True), (2000, False)]*2
