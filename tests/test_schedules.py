@@ -124,6 +124,12 @@ def test_train_cnn_refuses(images, labels, epochs, said):
         train_cnn(simple_net(), torch.zeros(images, 784), torch.zeros(labels, 1), epochs, bs=2)
 
 
+def test_batches_of_one_image():
+    before = simple_net(2)
+    after = train_cnn(copy.deepcopy(before), torch.rand(6, 784), torch.ones(6, 1), epochs=1, bs=1)
+    assert not torch.equal(before[0].weight, after[0].weight)
+
+
 def test_train_cnn_follows_its_generator_alone():
     x, y = torch.rand(40, 784), (torch.arange(40) % 2)[:, None].float()
     net = simple_net(2)

@@ -516,3 +516,10 @@ def test_what_is_only_looked_at_keeps_no_graph():
         return (s - y).square().mean()
     layers.choose_lr(layers.TrainConfig(lambda: nn.Linear(784, 1), loss, .1, 1), 4, digits(2100), (.1, .2))
     assert [(len(s), s.requires_grad) for s in scores] == [(100, True), (2000, False)]*2
+
+
+def test_initial_parameters_may_be_a_result_of_others():
+    time, speed, first = curve.make_roller_coaster()
+    of_others = first.clone().requires_grad_()*1
+    assert_close(curve.fit(curve.quadratic, time, speed, of_others, 1e-5, 3).losses,
+                 curve.fit(curve.quadratic, time, speed, first, 1e-5, 3).losses)
