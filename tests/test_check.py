@@ -886,6 +886,7 @@ def open_asks(open_fresh):
     return book
 
 
+@pytest.mark.slow
 def test_asks_outlive_the_kernel(open_fresh):
     book = open_asks(open_fresh)
     os.kill(int(book.ask('__import__("os").getpid()')), signal.SIGKILL)

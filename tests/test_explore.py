@@ -516,6 +516,7 @@ def test_slow_drawing_blocks_nothing_and_too_many(open_book):
     assert shown(f) == book.ask('picture_of(draw, lr=.6)').strip("'") and int(book.ask('len(DRAWN)')) == before + 2
 
 
+@pytest.mark.slow
 def test_by_touch_on_a_narrow_screen(open_book, tmp_path):
     "A finger drags while Python puts the twin into the output; and all is large enough, and nothing covered."
     gate = f"""
