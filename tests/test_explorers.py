@@ -26,7 +26,7 @@ EXPLORERS = {
     'explore_fit': ('05_seven_steps', 'time, speed, initial = make_roller_coaster()\n'),
     'explore_sweep': ('07_how_good', 'all_rates = lr_sweep(torch.logspace(-3, 2, 41))\n'),
     'explore_cloud': ('09_noise', ''),
-    'explore_batches': ('09_noise', 'runs = batch_sweep([16, 64, 512], [.1, 1., 4.], steps=[40, 20, 10])\n'),
+    'explore_batches': ('09_noise', 'runs = batch_sweep([16, 32, 64, 128, 512], [.1, 1., 4.], steps=[9]*5)\n'),
     'explore_softmax': ('10_ten_digits', 'digits = mnist()\n'),
     'explore_width': ('11_layers', 'nets = width_sweep(*make_bullseye(), [1, 2, 3, 10], [0, 40, 320])\n'),
     'explore_momentum': ('13_optimizers', 'start = [-1.5, .25]\n')}
