@@ -34,7 +34,7 @@ import torch
 from fastcore.basics import patch
 from filelock import FileLock
 
-from .explore import _file, show_live, twin_name
+from .explore import _files, show_live, twin_name
 from .plot import in_jupyter
 from .training import few_threads
 from .validate import real
@@ -88,7 +88,7 @@ def _page_class():
     from traitlets import Dict, Unicode
     class Page(anywidget.AnyWidget):
         "What is asked, on a page."
-        _esm, _css = _file('elements.js') + _file('ask.js'), _file('ask.css')
+        _esm, _css = _files('elements.js', 'ask.js'), _files('elements.css', 'ask.css')
         _ask, _twin = Dict().tag(sync=True), Unicode().tag(sync=True)
         _state = Dict().tag(sync=True, echo_update=False)  # an echo would take back a click
 

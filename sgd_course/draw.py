@@ -21,7 +21,7 @@ from fastcore.basics import patch
 from torch import nn
 
 from .data import threes_and_sevens
-from .explore import _file, show_live, twin_name
+from .explore import LiveWidget, _files, twin_name
 from .plot import in_jupyter
 
 # %% ../nbs/api/draw.ipynb #f571a409
@@ -600,14 +600,7 @@ def __repr__(self: _Sheet): return f'<Sheet: {self._answer.get("words", "empty")
 
 # %% ../nbs/api/draw.ipynb #8d24be93
 @patch
-def _repr_mimebundle_(self: _Sheet, **kwargs):
-    if in_jupyter(): return super(_Sheet, self)._repr_mimebundle_(**kwargs)
-    return {'text/plain': repr(self), 'text/html': self._reader.twin()}, {}
-
-@patch
-def _ipython_display_(self: _Sheet, **kwargs):
-    if not in_jupyter(): raise NotImplementedError  # IPython then takes _repr_mimebundle_
-    show_live(self, self._reader.twin())
+def _static(self: _Sheet): return self._reader.twin()
 
 # %% ../nbs/api/draw.ipynb #74aa304c
 @cache
@@ -615,10 +608,10 @@ def _sheet_class():
     import anywidget
     from traitlets import Any, Dict, Float, Int, List, Unicode, validate
     sync = dict(sync=True, echo_update=False)  # an echo would bring back what the pen has left
-    class Sheet(_Sheet, anywidget.AnyWidget):
+    class Sheet(_Sheet, LiveWidget, anywidget.AnyWidget):
         "A canvas to draw on, and digits to choose from."
-        _esm = ''.join(map(_file, ('elements.js', 'digit.js', 'draw.js')))
-        _css = _file('draw.css')
+        _esm = _files('elements.js', 'digit.js', 'draw.js')
+        _css = _files('elements.css', 'draw.css')
         _names, _samples = List().tag(sync=True), List().tag(sync=True)
         _answer, _net = Dict().tag(sync=True), Dict().tag(sync=True)
         _twin = Unicode().tag(sync=True)

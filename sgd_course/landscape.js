@@ -27,11 +27,12 @@ const LOSSES = {
       const i = Math.min(n - 2, Math.max(0, Math.floor(u)));
       return [i, u - i];
     };
-    const [i, s] = place(x, xlim), [j, t] = place(y, ylim), k = j * n + i;
-    const [a, b, c, d] = [values[k], values[k + 1], values[k + n], values[k + n + 1]];
-    return [a * (1 - s) * (1 - t) + b * s * (1 - t) + c * (1 - s) * t + d * s * t,
-            ((b - a) * (1 - t) + (d - c) * t) * (n - 1) / (xlim[1] - xlim[0]),
-            ((c - a) * (1 - s) + (d - b) * s) * (n - 1) / (ylim[1] - ylim[0])];
+    const [i, s] = place(x, xlim), [j, t] = place(y, ylim);
+    return [0, 1, 2].map(m => {   // losses, and slopes along both weights
+      const k = m * n * n + j * n + i;
+      const [a, b, c, d] = [values[k], values[k + 1], values[k + n], values[k + n + 1]];
+      return a * (1 - s) * (1 - t) + b * s * (1 - t) + c * (1 - s) * t + d * s * t;
+    });
   },
 };
 
@@ -54,7 +55,6 @@ const OPTIMIZERS = {
     return avg / (Math.sqrt(sqr) + EPS);
   },
 };
-const USES = { SGD: [], Momentum: ["mom"], RMSprop: ["sqr_mom"], Adam: ["mom", "sqr_mom"] };
 
 // The same noise each time, so that what a slider changes is what the slider does
 const normals = seed => () => {

@@ -1,6 +1,6 @@
 // A loss of two weights as a map, and what an optimizer does on it, all computed in the page, with
 // landscape.js and contours.js. From Python: _surfaces (each with what `descend` needs, and name,
-// labels, note and lrs), _twin, and _reset (where Reset goes). Both ways, to Python at most ten
+// labels, note and lrs), _defaults of the optimizers, _twin, and _reset (where Reset goes). Both ways, to Python at most ten
 // times a second: surface, optimizer, start, lr, mom, sqr_mom, noise, condition and steps.
 
 const SEND_EVERY = 100;   // ms
@@ -15,8 +15,6 @@ const SLIDERS = {   // trait: what it is called, and where it stops
   steps: ["steps", null],
 };
 const TRAITS = ["surface", "optimizer", "start", ...Object.keys(SLIDERS)];
-const DEFAULTS = { Momentum: { mom: 0.9 }, RMSprop: { sqr_mom: 0.99 },
-                   Adam: { mom: 0.9, sqr_mom: 0.999 } };   // those of lesson 13
 
 const clamp = (v, [low, high]) => +Math.min(high, Math.max(low, v)).toPrecision(4);
 
@@ -25,6 +23,7 @@ function render({ model, el }) {
     new Float64Array(s.values.buffer.slice(s.values.byteOffset,
                                            s.values.byteOffset + s.values.byteLength)) });
   const read = () => Object.fromEntries(TRAITS.map(t => [t, model.get(t)]));
+  const defaults = model.get("_defaults");   // of each optimizer, the settings that it uses
   const most = model.get("_reset").steps, group = `sgd-${Math.random()}`;
   let s = read(), kept = {}, paper = null, scan = null, drawn = "";
   const slides = surface => surface.condition !== undefined && !surface.fixed;
@@ -49,7 +48,7 @@ function render({ model, el }) {
   };
   // each optimizer has a learning rate of its own on each surface, and comes back to it
   const settings = (surface, optimizer) => kept[`${surface.name} ${optimizer}`]
-    ?? { lr: surface.lrs[optimizer], ...DEFAULTS[optimizer] };
+    ?? { lr: surface.lrs[optimizer], ...defaults[optimizer] };
   const choose = surface => change({
     surface: surface.name, start: [...surface.start], condition: surface.condition ?? 1,
     ...settings(surface, s.optimizer) });
@@ -129,7 +128,7 @@ function render({ model, el }) {
       value.textContent = short(s[trait]);
       range.setAttribute("aria-valuetext", value.textContent);
       range.disabled = trait === "condition" ? !slides(surface)   // stays where it is, for peace
-        : trait.endsWith("mom") && !USES[s.optimizer].includes(trait);
+        : trait.endsWith("mom") && !(trait in defaults[s.optimizer]);
       row.classList.toggle("sgd-off", range.disabled);
       if (range.disabled && !(trait === "condition" && surface.fixed))
         value.textContent = "not used";

@@ -16,9 +16,11 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 
+from .classifier import BasicOptim, linear1, train_epoch
 from .curve import make_roller_coaster, standardize
 from .data import threes_and_sevens
-from .explore import _HEAD_START, Flipbook, _file, _somebody_there, show_live, twin_name
+from .explore import Flipbook, LiveWidget, _files, twin_name
+from .layers import binary_cross_entropy
 from .optimizers import SGD, Adam, Momentum, RMSprop, ravine, run_optimizer
 from .plot import BLUE, ORANGE, in_jupyter, subplots
 from .validate import real, whole
@@ -94,7 +96,7 @@ def named_surfaces() -> dict:  # name -> `Surface`
 
 # %% ../nbs/api/surface.ipynb #d5560db0
 def curve_surface(
-    standardized=False,  # as lesson 05 mends it: with time standardised
+    standardized=False,  # as lesson 05 fixes it: with time standardised
 ) -> Surface:            # over the weights a and b
     "The loss of the curve fit in lesson 05 over two of its weights; the third is at its best."
     time, speed, params = (v.double() for v in make_roller_coaster())
@@ -141,19 +143,19 @@ def _short(v): return float(f'{v:.2g}')
 
 # %% ../nbs/api/surface.ipynb #cf5c6818
 class _Bilinear(torch.autograd.Function):
-    "Interpolation with a gradient that is rounded as in landscape.js: jumps amplify the last bit."
+    "Loss and gradient interpolated each for itself, in the order of landscape.js."
     @staticmethod
-    def forward(ctx, x, y, values, xlim, ylim):
-        n = len(values)
+    def forward(ctx, x, y, grid, xlim, ylim):
+        n = grid.shape[-1]
         def place(v, low, high):
             u = (v - low)/(high - low)*(n - 1)
             i = u.nan_to_num().floor().clamp(0, n - 2).long()
             return i, u - i
         (i, s), (j, t) = place(x, *xlim), place(y, *ylim)
-        a, b, c, d = values[j, i], values[j, i + 1], values[j + 1, i], values[j + 1, i + 1]
-        ctx.save_for_backward(((b - a)*(1 - t) + (d - c)*t)*(n - 1)/(xlim[1] - xlim[0]),
-                              ((c - a)*(1 - s) + (d - b)*s)*(n - 1)/(ylim[1] - ylim[0]))
-        return a*(1 - s)*(1 - t) + b*s*(1 - t) + c*(1 - s)*t + d*s*t
+        a, b, c, d = (grid[:, j + q, i + p] for q in (0, 1) for p in (0, 1))
+        loss, *slopes = a*(1 - s)*(1 - t) + b*s*(1 - t) + c*(1 - s)*t + d*s*t
+        ctx.save_for_backward(*slopes)
+        return loss
 
     @staticmethod
     def backward(ctx, grad): return *(grad*slope for slope in ctx.saved_tensors), None, None, None
@@ -163,8 +165,17 @@ def bilinear(
     values: torch.Tensor,  # (n, n) losses: rows for the second weight, columns for the first
     xlim, ylim,            # ranges of the two weights
 ):                         # function of weights (2, ...) that returns losses (...)
-    "Bilinear interpolation, which beyond the grid continues that of the last cell."
-    return lambda w: _Bilinear.apply(w[0], w[1], values, xlim, ylim)
+    """Bilinear interpolation of losses, and for `backward` of the slopes between neighbours.
+
+    Beyond the grid it continues that of the last cell.
+    """
+    grid = _with_slopes(values, xlim, ylim)
+    return lambda w: _Bilinear.apply(w[0], w[1], grid, xlim, ylim)
+
+def _with_slopes(values, xlim, ylim):
+    "(3, n, n): losses, their slopes along the first weight and along the second."
+    across, along = [(high - low)/(len(values) - 1) for low, high in (ylim, xlim)]
+    return torch.stack([values, *torch.gradient(values, spacing=[across, along])[::-1]])
 
 # %% ../nbs/api/surface.ipynb #97633f5d
 _WANTED = ('expected a function of two weights that returns one number: f(w) with w of shape (2,), '
@@ -250,13 +261,13 @@ def grid_surface(
                          'in the whole picture. Choose other xlim and ylim.')
     name = name or getattr(f, '__name__', '').replace('<lambda>', '') or 'your function'
     inner = bilinear(values, xlim, ylim)
-    if start is None:  # not on a line of the grid, where the gradient jumps
+    grid = _with_slopes(values, xlim, ylim).numpy().astype('<f8').tobytes()
+    if start is None:
         start = [a + (b - a)*k for (a, b), k in ((xlim, .16), (ylim, .79))]
     note = (f'Between {n} by {n} values of {name} that Python has computed, loss and gradient are '
             'interpolated (bilinear); beyond them nothing is known.')
     return Surface(name, inner, xlim, ylim, start, lrs or _guess(inner, start, xlim, ylim), labels,
-                   _lowest(values, x, y), note=note, page=dict(
-                       kind='grid', n=n, values=values.numpy().astype('<f8').tobytes()))
+                   _lowest(values, x, y), note=note, page=dict(kind='grid', n=n, values=grid))
 
 # %% ../nbs/api/surface.ipynb #3be2d984
 def _guess(f, start, xlim, ylim):
@@ -272,21 +283,17 @@ def _guess(f, start, xlim, ylim):
 def classifier_surface(n=41) -> Surface:  # with that many points of the grid along each weight
     "The loss of the 3-7 classifier over two of its weights, those of the most curved pixels."
     d = threes_and_sevens()
-    x, y = d.train_x.flatten(1), d.train_y.flatten().float()
-    w, b = torch.zeros(784, requires_grad=True), torch.zeros(1, requires_grad=True)
-    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    x, y = d.train_x.flatten(1), d.train_y[:, None].float()
+    w, b = (torch.zeros(size, 1, requires_grad=True) for size in (784, 1))
+    model, opt = partial(linear1, w=w, b=b), BasicOptim((w, b), lr=.2)
     g = torch.Generator().manual_seed(42)
-    for batch in [k for _ in range(3) for k in torch.randperm(len(x), generator=g).split(256)]:
-        bce(x[batch] @ w + b, y[batch]).backward()
-        with torch.no_grad():
-            for p in (w, b):
-                p -= .2*p.grad
-                p.grad = None
+    for _ in range(3): train_epoch(model, opt, x, y, generator=g, loss_func=binary_cross_entropy)
     with torch.no_grad():
-        p = (x @ w + b).sigmoid()
-        i, j = (p*(1 - p) @ x**2).topk(2).indices.tolist()
-        rest = x @ w + b - x[:, i]*w[i] - x[:, j]*w[j]
-    def loss(u, v): return bce(rest + x[:, i]*u + x[:, j]*v, y)
+        pred = model(x)
+        p = pred.sigmoid()
+        i, j = (p*(1 - p)*x**2).sum(0).topk(2).indices.tolist()
+        rest = pred - x[:, [i, j]] @ w[[i, j]]
+    def loss(u, v): return binary_cross_entropy(rest + u*x[:, i, None] + v*x[:, j, None], y)
     where = [f'weight of row {k//28}, column {k % 28}' for k in (i, j)]
     lims = [(w[k].item() - 8, w[k].item() + 8) for k in (i, j)]
     return grid_surface(loss, *lims, '3-7 classifier', labels=where, n=n)
@@ -321,18 +328,21 @@ class _Map:
         return self.fig
 
 # %% ../nbs/api/surface.ipynb #c0f1cc3e
+def _used(optimizer):
+    "Settings with a slider that it uses, and their values to begin with."
+    return {k: v for k, v in _OPTIMIZERS[optimizer].defaults.items() if k in ('mom', 'sqr_mom')}
+
 class _Explorer:
     "What an explorer of surfaces does in Python."
     def _prepare(self, surfaces, optimizer, start, lr, steps):
         self._all = {s.name: s for s in surfaces}
         first, name = surfaces[0], twin_name()  # the model's name too
-        settings = _OPTIMIZERS[optimizer].defaults
+        settings = dict(mom=.9, sqr_mom=.999) | _used(optimizer)
         state = dict(surface=first.name, optimizer=optimizer, start=start or list(first.start),
                      lr=lr or dict(zip(_OPTIMIZERS, first.lrs))[optimizer],
-                     mom=settings.get('mom', .9), sqr_mom=settings.get('sqr_mom', .999), noise=0.,
-                     condition=first.condition or 1., steps=steps)
+                     noise=0., condition=first.condition or 1., steps=steps, **settings)
         return state | dict(_surfaces=[s.message() for s in surfaces], _reset=state, _twin=name,
-                            model_id=name)
+                            _defaults={n: _used(n) for n in _OPTIMIZERS}, model_id=name)
 
     def __repr__(self):
         hint = '' if in_jupyter() else ': a map in a notebook'
@@ -343,7 +353,7 @@ class _Explorer:
 def trajectory(self: _Explorer):
     "(steps + 1, 2) weights, by Python's own optimizer, as the widget is set; without noise."
     cls = _OPTIMIZERS[self.optimizer]
-    settings = {k: getattr(self, k) for k in ('mom', 'sqr_mom') if k in cls.defaults}
+    settings = {k: getattr(self, k) for k in _used(self.optimizer)}
     return run_optimizer(cls, self._all[self.surface].loss(self.condition), self.start, self.lr,
                          self.steps, **settings)
 
@@ -388,33 +398,17 @@ def _valid(self: _Explorer, proposal):
         raise ValueError(f'noise is {value!r}: expected 0 or more.')
     return value
 
-# %% ../nbs/api/surface.ipynb #b302e4bc
-@patch
-def _repr_mimebundle_(self: _Explorer, **kwargs):
-    if in_jupyter(): return super(_Explorer, self)._repr_mimebundle_(**kwargs)
-    return {'text/plain': repr(self), 'text/html': self._static()}, {}
-
-@patch
-def _ipython_display_(self: _Explorer, **kwargs):
-    if not in_jupyter(): raise NotImplementedError  # IPython then takes _repr_mimebundle_
-    import asyncio
-    try: loop = asyncio.get_running_loop() if _somebody_there() else None
-    except RuntimeError: loop = None
-    if not loop: return show_live(self, self._static())
-    renew = show_live(self)  # the widget first; its fallback is drawn while somebody looks at it
-    loop.call_later(_HEAD_START, lambda: renew(self._static()))
-
 # %% ../nbs/api/surface.ipynb #1f218dfb
 @cache
 def _explorer_class():
     import anywidget
     from traitlets import Any, Dict, Float, Int, List, Unicode, validate
     sync = dict(sync=True, echo_update=False)  # an echo would bring back what the pointer has left
-    class SurfaceExplorer(_Explorer, anywidget.AnyWidget):
+    class SurfaceExplorer(_Explorer, LiveWidget, anywidget.AnyWidget):
         "A map of a loss of two weights."
-        _esm = ''.join(map(_file, ('elements.js', 'landscape.js', 'contours.js', 'surface.js')))
-        _css = _file('surface.css')
-        _surfaces, _reset = List().tag(sync=True), Dict().tag(sync=True)
+        _esm = _files('elements.js', 'landscape.js', 'contours.js', 'surface.js')
+        _css = _files('elements.css', 'surface.css')
+        _surfaces, _reset, _defaults = (t.tag(sync=True) for t in (List(), Dict(), Dict()))
         _twin = Unicode().tag(sync=True)
         surface, optimizer = Unicode().tag(**sync), Any().tag(**sync)
         start, steps = Any().tag(**sync), Int().tag(**sync)

@@ -27,7 +27,7 @@ from sgd_course.classifier import flatten_digits
 from sgd_course.data import threes_and_sevens
 from sgd_course.draw import (_LINE, ClassReader, DigitReader, to_mnist, centre_of_mass, draw_digit, explain, find_layout,
                              render_strokes)
-from sgd_course.explore import _file
+from sgd_course.explore import _files
 
 
 # points across and down, drawn by hand on a canvas of 100 by 100
@@ -447,7 +447,7 @@ DRAWINGS = DRAWN | {
     'thick 7': [[(x + k, y + k) for x, y in DRAWN['plain 7'][0]] for k in range(0, 9, 2)],
     'scribble': [[(50 + 50*math.sin(i), 50 + 50*math.cos(1.7*i)) for i in range(200)]],
     'slow': [[(20 + 60*math.sin(i/9)**2, 10 + i) for i in range(80)]]}
-SCRIPT = '(() => {' + _file('elements.js') + _file('digit.js') + '''
+SCRIPT = '(() => {' + _files('elements.js', 'digit.js') + '''
     const text = a => {
         let s = "";
         for (const byte of new Uint8Array(Float32Array.from(a).buffer)) s += String.fromCharCode(byte);

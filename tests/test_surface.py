@@ -65,7 +65,24 @@ def test_bilinear_is_exact_at_the_points_and_linear_between():
     torch.testing.assert_close(f(torch.stack([x, y])), z)
     middle = f(torch.tensor([1.5, 3.]).double())
     torch.testing.assert_close(middle, z[1:3, 1:3].mean())
-    assert torch.autograd.gradcheck(f, torch.tensor([1.3, 4.7]).double().requires_grad_())
+
+
+def test_slopes_of_a_grid_are_close_to_those_of_the_function_and_do_not_jump():
+    f, lims = grid_surface(wavy).f, (-2, 2)
+    w = torch.rand(2, 1000, generator=torch.Generator().manual_seed(1)).double()*3.8 - 1.9
+
+    def slopes(f, w):
+        w = w.clone().requires_grad_()
+        f(w).sum().backward()
+        return w.grad
+    exact = slopes(lambda w: wavy(*w), w)
+    assert (slopes(f, w) - exact).abs().max() < .02*exact.abs().max()   # 0.25 of at most 4.9 if they jumped
+    lines = torch.linspace(*lims, 81, dtype=torch.float64)[1:-1]
+    for k in (0, 1):   # on both sides of each line of the grid
+        at = torch.full((2, 79), .3).double()
+        at[k] = lines
+        aside = torch.eye(2).double()[k][:, None]*1e-9
+        assert (slopes(f, at + aside) - slopes(f, at - aside)).abs().max() < 1e-6
 
 
 def test_functions_of_any_kind_give_the_same_grid():
