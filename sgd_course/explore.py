@@ -411,7 +411,7 @@ class LiveWidget:
         try: loop = asyncio.get_running_loop() if _somebody_there() else None
         except RuntimeError: loop = None  # a kernel without a loop
         if not loop: return show_live(self, self._static())
-        renew = show_live(self)  # the widget first; its fallback is drawn while somebody looks at it
+        renew = show_live(self)  # first; the fallback is drawn while somebody looks at it
         loop.call_later(_HEAD_START, lambda: renew(self._static()))
 
 def _somebody_there():
