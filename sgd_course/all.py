@@ -25,3 +25,4 @@ from .schedules import *
 from .selection import *
 from .slope import *
 from .surface import *
+from .unit import *
