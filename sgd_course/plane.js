@@ -56,15 +56,21 @@ function shade({ values, n }) {
   return canvas;
 }
 
-// Where each unit can be taken hold of, on the canvas: null, or its kink's {ends, middle, tip}, and
-// `at`, the middle in the plane; `middles` are where hands have left them
+// Where each unit can be taken hold of, on the canvas: null, or its kink's {ends, middle, tip}, with
+// `at`, the middle in the plane, and `scale`: how much longer the arrow would be if its tip did not
+// have to stay in the picture. `middles` are where hands have left them
 const handlesOf = ({ w, b }, middles, frame, reach) => w.map((pair, i) => {
   const ends = kinkOf(pair, b[i], reach);
   if (!ends) return null;
   const at = nearestOn(ends, middles[i] ?? [0, 0]), size = Math.hypot(...pair);
-  const [x, y] = frame.place(at), length = lengthOf(frame, size) / size;
-  return { ends: ends.map(frame.place), middle: [x, y], at,
-           tip: [x + length * pair[0], y - length * pair[1]] };
+  const [x, y] = frame.place(at), way = [pair[0] / size, -pair[1] / size];
+  const room = [0, 1].map(k => {
+    const from = [x - frame.x, y - frame.y][k], to = way[k] > 0 ? frame.width - from : from;
+    return (to - 10) / Math.abs(way[k]);
+  });
+  const length = lengthOf(frame, size), shown = Math.max(14, Math.min(length, ...room));
+  return { ends: ends.map(frame.place), middle: [x, y], at, scale: length / shown,
+           tip: [x + shown * way[0], y + shown * way[1]] };
 });
 
 // `unit`: number of the chosen one

@@ -76,7 +76,7 @@ function render({ model, el }) {
     w: [...s.w, unitOf({ slope: 1, turn: 90 + 137.5 * s.w.length, place: 0 }).w],
     b: [...s.b, 0], v: [...s.v, -1], unit: s.w.length + 1 }));
   const remove = button("", () => {
-    const i = here(), rest = values => values.filter((_, k) => k !== i);
+    const i = here(), rest = values => s.w.map((_, k) => values[k]).filter((_, k) => k !== i);
     middles = rest(middles);
     byHand({ w: rest(s.w), b: rest(s.b), v: rest(s.v), unit: Math.max(1, i) });
   });
@@ -94,11 +94,12 @@ function render({ model, el }) {
          make("div", { className: "sgd-acts" }, train, one, reset)),
     make("div", { className: "sgd-views" },
       make("figure", {}, map, make("figcaption", { textContent:
-        "A thin line is a unit's kink: drag it to shift it, drag its number to turn it, and "
-        + "farther out for a steeper slope. On the number's side the unit is active, on the other "
-        + "it is 0. (Or focus the plane: \u2191 \u2193 shift, \u2190 \u2192 turn, with Shift less, "
-        + "+ \u2212 slope, 1, 2, ... select.) The thick line is the decision boundary, where the "
-        + "score is 0; a ring marks a point that is wrong." })),
+        "Let the blue area hold the blue discs, and no others. A thin line is a unit's kink: "
+        + "drag it to shift it, drag its number to turn it, and farther out for a steeper slope. "
+        + "On the number's side the unit is active, on the other it is 0. (Or focus the plane: "
+        + "\u2191 \u2193 shift, \u2190 \u2192 turn, with Shift less, + \u2212 slope, 1, 2, ... "
+        + "select.) The thick line is the decision boundary, where the score is 0; a ring marks a "
+        + "point that is wrong." })),
       make("div", {},
         make("fieldset", { className: "sgd-sliders" }, legend, ...ofUnit.map(r => r.row)), profile,
         make("div", { className: "sgd-sliders" }, ...ofAll.map(r => r.row)), curve)));
@@ -133,6 +134,7 @@ function render({ model, el }) {
     if (key !== drawn) [drawn, dots] = [key, drawPoints(map, data, frame, tones.ink)];
     paintPlane(map, dots, s, data, reach, handles(frame), here(), tones);
     paintProfile(profile, s, here(), data, reach, tones);
+    curve.classList.toggle("sgd-nothing", losses.length < 2);
     paintCurve(curve, { losses }, tones);
     const { turn, slope, place } = hand();
     const kink = `Unit ${s.unit}: direction ${turn.toFixed(0)} degrees, slope ${two(slope)}, `
@@ -188,7 +190,7 @@ function render({ model, el }) {
     if (!found) return;
     const { i, turn } = found;
     const [wx, wy] = s.w[i], [u, v] = frame.back(...point);
-    held = { id: e.pointerId, i, turn, middle: all[i].at, off: wx * u + wy * v + s.b[i] };
+    held = { id: e.pointerId, i, turn, ...all[i], off: wx * u + wy * v + s.b[i] };
     middles[i] = all[i].at;
     map.setPointerCapture(e.pointerId);
     map.focus({ preventScroll: true });
@@ -197,7 +199,7 @@ function render({ model, el }) {
   });
   map.addEventListener("pointermove", e => {
     if (e.pointerId !== held?.id) return;
-    const frame = frameOf(map, reach), r = map.getBoundingClientRect(), { i, middle } = held;
+    const frame = frameOf(map, reach), r = map.getBoundingClientRect(), { i, at: middle } = held;
     const there = frame.back(e.clientX - r.left, e.clientY - r.top);
     if (!held.turn) {
       const at = there.map(v => Math.min(0.98 * reach, Math.max(-0.98 * reach, v)));
@@ -206,7 +208,7 @@ function render({ model, el }) {
     }
     const way = there.map((v, k) => v - middle[k]), size = Math.hypot(...way);
     if (!size) return;
-    const w = way.map(v => v / size * slopeOf(frame, size * frame.k));
+    const w = way.map(v => v / size * slopeOf(frame, size * frame.k * held.scale));
     setUnit(i, { w, b: -w[0] * middle[0] - w[1] * middle[1] });
   });
   for (const end of ["pointerup", "pointercancel", "lostpointercapture"])

@@ -196,7 +196,8 @@ def test_exported_as_it_is_in_the_repository(lesson, browser, pages):
     errors = []
     page.on('pageerror', lambda e: errors.append(str(e)))
     page.goto((pages/f'{lesson}.html').as_uri())
-    figures = 5*LESSONS[lesson] + 4*(lesson == '13_optimizers')  # there one of each optimizer on a surface, too
+    figures = 5*LESSONS[lesson]
+    figures += {'13_optimizers': 4, '11_layers': 5}.get(lesson, 0)  # optimizers on a surface; units that train
     expect(page.get_by_role('figure').filter(has_text=re.compile(r'^\s*\w[\w ]* = '))).to_have_count(figures)
     widths = page.get_by_role('img').evaluate_all('l => l.map(i => [i.naturalWidth, i.alt.length])')
     assert len(widths) > 5 and all(w > 100 and alt > 10 for w, alt in widths) and errors == []
