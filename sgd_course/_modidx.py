@@ -1228,6 +1228,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'sgd_course.unit._Units.params': ('api/unit.html#_units.params', 'sgd_course/unit.py'),
                                  'sgd_course.unit._Units.scores': ('api/unit.html#_units.scores', 'sgd_course/unit.py'),
                                  'sgd_course.unit._Units.set_params': ('api/unit.html#_units.set_params', 'sgd_course/unit.py'),
+                                 'sgd_course.unit._as_tensors': ('api/unit.html#_as_tensors', 'sgd_course/unit.py'),
                                  'sgd_course.unit._lists': ('api/unit.html#_lists', 'sgd_course/unit.py'),
                                  'sgd_course.unit._pictures': ('api/unit.html#_pictures', 'sgd_course/unit.py'),
                                  'sgd_course.unit._points': ('api/unit.html#_points', 'sgd_course/unit.py'),

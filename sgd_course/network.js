@@ -94,7 +94,7 @@ function nearestOn([p, q], point) {
 function tell(net, { y }, { loss, right, active }, unit) {
   const n = y.length, h = active.length, points = k => `${k} of ${n} points`;
   const percent = right === n ? "all points"
-    : `${Math.floor(1000 * right / n) / 10} %`;
+    : `${Math.min(99.9, Math.round(1000 * right / n) / 10)} %`;
   const of = i => !active[i] ? `is 0 on all points: no gradient reaches it`
     : !net.v[i] ? "has the output weight 0: it adds nothing"
     : active[i] === n ? "is active on all points: its kink divides nothing"

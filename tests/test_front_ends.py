@@ -160,7 +160,7 @@ def test_unit_in_firefox(firefox, tmp_path):
     firefox.go((tmp_path/'unit.html').as_uri())
     firefox.evaluate(f'() => ({RENDER})({json.dumps([e._esm, state_of(e)])})')
     words = lambda: firefox.evaluate('() => document.querySelector("strong").textContent')
-    assert firefox.until(words).startswith('3 units: 69.1 % right')
+    assert firefox.until(words).startswith('3 units: 69.2 % right')
     firefox.evaluate('() => document.querySelector(".sgd-map").focus()')
     for key in ('2', *['\uE012']*12, '3', *['\uE015']*19): firefox.press(key)   # to the left, down
     assert words().startswith('3 units: all points right')

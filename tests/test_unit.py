@@ -187,7 +187,7 @@ def kinks_are_where_the_units_begin(page):
 
 WORDS = [
     (BY_HAND, 0, r'3 units: all points right, loss 0\.256\. Unit 1 is active on 68 of 120 points\.$'),
-    (hand_units([90, 150, 330], [0, 0, 1.8]), 1, r'3 units: 69\.1 % right, loss 0\.751\. Unit 2 is active on \d+ of '
+    (hand_units([90, 150, 330], [0, 0, 1.8]), 1, r'3 units: 69\.2 % right, loss 0\.751\. Unit 2 is active on \d+ of '
      r'120 points\. Unit 3 is 0 on all points: no gradient reaches it\.$'),
     (hand_units([0], [-1.9]), 0, r'1 unit: .*Unit 1 is active on all points: its kink divides nothing\.$'),
     (hand_units([0, 0], [0, 0], out=0), 0,
@@ -279,7 +279,7 @@ def by_mouse(browser):
     for _ in range(7): page.get_by_role('button', name='Remove unit').click()
     expect(page.get_by_role('button', name='Remove unit')).to_be_disabled()
     page.get_by_role('button', name='Reset').click()
-    expect(words).to_have_text(re.compile(r'^3 units: 69\.1 % right, loss 0\.751'))
+    expect(words).to_have_text(re.compile(r'^3 units: 69\.2 % right, loss 0\.751'))
     page.wait_for_timeout(150)
     page.evaluate("net => { for (const k of 'wbvc') model.set(k, net[k]) }", lists(BY_HAND))   # from Python
     expect(words).to_have_text(re.compile('all points right'))
@@ -349,7 +349,7 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     book.command('notebook:run-all-cells')
     page = book.page
     words = page.locator('.sgd-unit strong')
-    expect(words).to_have_text(re.compile(r'^3 units: 69\.1 % right'), timeout=60_000)
+    expect(words).to_have_text(re.compile(r'^3 units: 69\.2 % right'), timeout=60_000)
     plane = page.locator('.sgd-map')
     plane.focus()
     page.keyboard.press('2')   # JupyterLab leaves the keys to the plane
