@@ -373,6 +373,7 @@ async def visit(bench, steps):
     r |= dict(pictures=1e3*len(painted)/span, events=1e3*len(seen['events'])/span,
               messages=1e3*(len(sent) - 1)/(sent[-1] - sent[0]) if len(sent) > 1 else 0)
     await page.mouse.up()
+    await bench.quiet(3000)   # four axes of matplotlib take their time
 
     here = await page.evaluate('bench.look()')
     await bench.handle.focus()

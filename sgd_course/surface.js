@@ -119,41 +119,52 @@ function render({ model, el }) {
   function fill(surface, { last, losses }) {
     const empty = ["", ""], { before, grad, direction, after } = last
       ?? { before: s.start, grad: empty, direction: empty, after: s.start };
-    caption.textContent = `Step ${losses.length - 1}; loss ${short(losses.at(-1))}`;
+    write(caption, `Step ${losses.length - 1}; loss ${short(losses.at(-1))}`);
     const numbers = [surface.labels, before, grad, direction,
                      direction.map(d => d === "" ? "" : s.lr * d), after];
     numbers.forEach((pair, i) => pair.forEach((v, j) => {
-      cells[i][j].textContent = typeof v === "number" ? short(v) : v;
+      write(cells[i][j], typeof v === "number" ? short(v) : v);
     }));
   }
 
-  function show() {
-    const surface = here();
+  // Only what differs is written: the page lies out anew what it is told, even if it is the same
+  const write = (e, text) => { if (e.textContent !== text) e.textContent = text; };
+  function tellSettings(surface) {
     rows.forEach(({ trait, range, value, row }) => {
       const stops = stopsOf(trait), far = i => Math.abs((stops[i] ?? 1e9) - (s[trait] ?? 1e9));
       range.max = stops.length - 1;
       range.value = stops.reduce((best, _, i) => far(i) < far(best) ? i : best, 0);
-      value.textContent = s[trait] === null ? `all ${surface.examples ?? ""}` : short(s[trait]);
-      range.setAttribute("aria-valuetext", value.textContent);
+      const text = s[trait] === null ? `all ${surface.examples ?? ""}` : short(s[trait]);
+      range.setAttribute("aria-valuetext", text);
       range.disabled = trait === "condition" ? !slides(surface)   // stays where it is, for peace
         : trait.endsWith("mom") && !(trait in defaults[s.optimizer]);
       row.classList.toggle("sgd-off", range.disabled);
-      if (range.disabled && !(trait === "condition" && surface.fixed))
-        value.textContent = "not used";
+      const used = !range.disabled || trait === "condition" && surface.fixed;
+      write(value, used ? text : "not used");
     });
     radios.forEach(radio => { radio.checked = radio.value === s.optimizer; });
     pick.selectedIndex = surfaces.indexOf(surface);
-    note.textContent = surface.note;
+    write(note, surface.note);
     note.hidden = !surface.note;
-    batch.textContent = "A batch's gradient is that of all examples, and noise (lesson 09): "
+    write(batch, "A batch's gradient is that of all examples, and noise (lesson 09): "
       + (surface.examples ? `as large as measured at the minimum, of ${surface.examples} examples.`
-        : "here one example's is as large as the gradient where this surface begins.");
-    const run = descend(surface, s);
-    fill(surface, run);
-    if (!map.clientWidth) return;   // not on the page yet
-    const tones = tonesOf(el);
+        : "here one example's is as large as the gradient where this surface begins."));
+  }
+  function tellRun(surface, run, last) {
+    write(words, `${s.optimizer} ${judge(surface, s, run, scan)}.`);
+    slices.forEach((canvas, i) => {
+      canvas.ariaLabel = `Loss along the ${surface.labels[i]}, the other one at `
+        + short(last[1 - i]);
+    });
+    const ends = [run.losses[0], run.losses.at(-1)].map(short);
+    curve.ariaLabel = `Loss at each step, from ${ends[0]} to ${ends[1]}`;
+    map.ariaLabel = `Contours of the loss ${surface.name}. Start at ${s.start.map(short)
+      .join(", ")}; end at ${run.path.at(-1).map(short).join(", ")}. ${words.textContent} `
+      + "Arrow keys move the start, with Shift in smaller steps.";
+  }
+  function paint(surface, run, last) {   // reads sizes: before anything is written
+    const tones = tonesOf(el), size = [map.clientWidth, map.clientHeight, devicePixelRatio];
     // the map itself is kept: only the trajectory is drawn for each movement
-    const size = [map.clientWidth, map.clientHeight, devicePixelRatio];
     const key = [surface.name, s.condition, tones.ink, ...size].join();
     if (key !== drawn) {
       scan = survey(surface, s, CELLS);
@@ -161,18 +172,16 @@ function render({ model, el }) {
     }
     paintMap(map, paper, surface, run, tones);
     paintCurve(curve, run, tones);
+    slices.forEach((canvas, i) => paintSlice(canvas, surface, s, last, i, tones));
+  }
+  function show() {
+    const surface = here(), run = descend(surface, s);
     const last = run.path.at(-1).map((v, i) => clamp(v, [surface.xlim, surface.ylim][i]));
-    slices.forEach((canvas, i) => {
-      paintSlice(canvas, surface, s, last, i, tones);
-      canvas.ariaLabel = `Loss along the ${surface.labels[i]}, the other one at `
-        + short(last[1 - i]);
-    });
-    words.textContent = `${s.optimizer} ${judge(surface, s, run, scan)}.`;
-    const ends = [run.losses[0], run.losses.at(-1)].map(short);
-    curve.ariaLabel = `Loss at each step, from ${ends[0]} to ${ends[1]}`;
-    map.ariaLabel = `Contours of the loss ${surface.name}. Start at ${s.start.map(short)
-      .join(", ")}; end at ${run.path.at(-1).map(short).join(", ")}. ${words.textContent} `
-      + "Arrow keys move the start, with Shift in smaller steps.";
+    const there = map.clientWidth > 0;   // on the page already
+    if (there) paint(surface, run, last);
+    tellSettings(surface);
+    fill(surface, run);
+    if (there) tellRun(surface, run, last);
   }
 
   // mouse, finger or pen: the first one that touches moves the start, until it is lifted
