@@ -90,6 +90,10 @@ function nearestOn([p, q], point) {
   return p.map((v, k) => v + Math.min(0.95, Math.max(0.05, t)) * way[k]);
 }
 
+const two = v => short(+v.toFixed(2));
+const tellKink = ({ turn, slope, place }, v) => `direction ${turn.toFixed(0)} degrees, `
+  + `slope ${two(slope)}, shift ${two(place)}, output weight ${two(v)}`;
+
 // What a network does, in words: first how good it is, then what a learner should know of its units
 function tell(net, { y }, { loss, right, active }, unit) {
   const n = y.length, h = active.length, points = k => `${k} of ${n} points`;

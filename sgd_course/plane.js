@@ -56,9 +56,9 @@ function shade({ values, n }) {
   return canvas;
 }
 
-// Where each unit can be taken hold of, on the canvas: null, or its kink's {ends, middle, tip}, with
-// `at`, the middle in the plane, and `scale`: how much longer the arrow would be if its tip did not
-// have to stay in the picture. `middles` are where hands have left them
+// Where each unit can be taken hold of, on the canvas: null, or its kink's {ends, middle, tip},
+// with `at`, the middle in the plane, and `scale`: how much longer the arrow would be if its tip
+// did not have to stay in the picture. `middles` are where hands have left them
 const handlesOf = ({ w, b }, middles, frame, reach) => w.map((pair, i) => {
   const ends = kinkOf(pair, b[i], reach);
   if (!ends) return null;

@@ -50,12 +50,12 @@ function render({ model, el }) {
     const update = () => {
       const v = valueOf();
       range.value = v;
-      value.textContent = text(v);
+      write(value, text(v));
       range.setAttribute("aria-valuetext", value.textContent);
     };
     return { row: make("label", {}, make("span", { textContent: name }), range, value), update };
   };
-  const hand = () => handOf(s.w[here()], s.b[here()]), two = v => short(+v.toFixed(2));
+  const hand = () => handOf(s.w[here()], s.b[here()]);
   const ofUnit = [
     slider("direction", [0, 360, 1], () => hand().turn, turn => setHand({ turn }),
            v => `${short(+v.toFixed(1))}°`),
@@ -117,33 +117,32 @@ function render({ model, el }) {
   }
 
   const handles = frame => handlesOf(s, middles, frame, reach);
-  function show() {
-    fillList();
-    radios.forEach((radio, i) => { radio.checked = i === here(); });
-    legend.textContent = `Unit ${s.unit}`;
-    remove.textContent = `Remove unit ${s.unit}`;
-    remove.disabled = s.w.length === 1;
-    add.disabled = s.w.length >= model.get("_most");
-    for (const { update } of [...ofUnit, ...ofAll]) update();
-    const after = s.steps ? `After ${s.steps} step${s.steps === 1 ? "" : "s"}, ` : "";
-    const text = after + tell(s, data, now, here());
-    if (words.textContent !== text) words.textContent = text;
+  function paint() {   // reads sizes: before anything is written
     if (!map.clientWidth) return;   // not on the page yet
     const tones = tonesOf(el), frame = frameOf(map, reach);
     const key = [tones.ink, map.clientWidth, map.clientHeight, devicePixelRatio].join();
     if (key !== drawn) [drawn, dots] = [key, drawPoints(map, data, frame, tones.ink)];
     paintPlane(map, dots, s, data, reach, handles(frame), here(), tones);
     paintProfile(profile, s, here(), data, reach, tones);
-    curve.classList.toggle("sgd-nothing", losses.length < 2);
     paintCurve(curve, { losses }, tones);
-    const { turn, slope, place } = hand();
-    const kink = `Unit ${s.unit}: direction ${turn.toFixed(0)} degrees, slope ${two(slope)}, `
-      + `shift ${two(place)}, output weight ${two(s.v[here()])}. `;
+  }
+  function show() {
+    paint();
+    fillList();
+    radios.forEach((radio, i) => { radio.checked = i === here(); });
+    write(legend, `Unit ${s.unit}`);
+    write(remove, `Remove unit ${s.unit}`);
+    remove.disabled = s.w.length === 1;
+    add.disabled = s.w.length >= model.get("_most");
+    for (const { update } of [...ofUnit, ...ofAll]) update();
+    const after = s.steps ? `After ${s.steps} step${s.steps === 1 ? "" : "s"}, ` : "";
+    write(words, after + tell(s, data, now, here()));
+    curve.classList.toggle("sgd-nothing", losses.length < 2);
+    const kink = tellKink(hand(), s.v[here()]);
     map.ariaLabel = `${data.y.length} points of two labels, and the kinks of ${s.w.length} units. `
-      + `${kink}${text} Up and down shift the unit, left and right turn it, with Shift less; plus `
-      + "and minus change its slope; a digit selects a unit.";
-    profile.ariaLabel = `Response of unit ${s.unit}: 0 up to ${two(place)}, then it rises with `
-      + `slope ${two(slope)}`;
+      + `Unit ${s.unit}: ${kink}. ${words.textContent} Up and down shift the unit, left and right `
+      + "turn it, with Shift less; plus and minus change its slope; a digit selects a unit.";
+    profile.ariaLabel = `Response of unit ${s.unit}: 0 up to its kink, then it rises; ${kink}`;
     curve.ariaLabel = `Loss at each step, from ${short(losses[0])} to ${short(losses.at(-1))}`;
   }
 
