@@ -11,6 +11,7 @@ from .descent import *
 from .draw import *
 from .explore import *
 from .explorers import *
+from .filters import *
 from .gradients import *
 from .launch import *
 from .layers import *

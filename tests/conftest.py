@@ -41,7 +41,8 @@ def contents(folder):
             if f.is_file() and '__pycache__' not in f.parts}
 
 
-WIDGETS = 'test_explore', 'test_explorers', 'test_draw', 'test_check', 'test_surface', 'test_unit'
+WIDGETS = ('test_explore', 'test_explorers', 'test_draw', 'test_check', 'test_surface', 'test_unit',
+           'test_filters')
 HEAVY = {'browser', 'tree', 'wheel', 'installed', 'executed', 'classroom', 'server', 'fresh'}  # fixtures
 
 

@@ -33,6 +33,8 @@ EXPLORERS = {
 
 
 LESSONS = Counter(lesson for lesson, _ in EXPLORERS.values())  # how many each of them has
+# figures of what the page computes: trajectories on a surface, hidden units that train
+OTHERS = {'04_learning_rate': 4, '05_seven_steps': 2, '09_noise': 4, '11_layers': 5, '13_optimizers': 4}
 
 
 def call(name):
@@ -196,8 +198,7 @@ def test_exported_as_it_is_in_the_repository(lesson, browser, pages):
     errors = []
     page.on('pageerror', lambda e: errors.append(str(e)))
     page.goto((pages/f'{lesson}.html').as_uri())
-    figures = 5*LESSONS[lesson]
-    figures += {'13_optimizers': 4, '11_layers': 5}.get(lesson, 0)  # optimizers on a surface; units that train
+    figures = 5*LESSONS[lesson] + OTHERS.get(lesson, 0)
     expect(page.get_by_role('figure').filter(has_text=re.compile(r'^\s*\w[\w ]* = '))).to_have_count(figures)
     widths = page.get_by_role('img').evaluate_all('l => l.map(i => [i.naturalWidth, i.alt.length])')
     assert len(widths) > 5 and all(w > 100 and alt > 10 for w, alt in widths) and errors == []
