@@ -61,8 +61,8 @@ def _conv(layer):
     if padding == 'same' and size % 2: padding = size//2
     if padding == 'valid': padding = 0
     b = torch.zeros(layer.out_channels) if layer.bias is None else layer.bias
-    return dict(kind='conv', filters=layer.out_channels, size=size, padding=_one('padding', padding),
-                stride=_one('stride', layer.stride)), [layer.weight, b]
+    sizes = dict(size=size, padding=_one('padding', padding), stride=_one('stride', layer.stride))
+    return dict(kind='conv', filters=layer.out_channels, **sizes), [layer.weight, b]
 
 def _pool(layer):
     "Max-pooling for the page. Raises `ValueError`."

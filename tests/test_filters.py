@@ -4,6 +4,7 @@ import re
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
+from browser import exported
 from conftest import REPO
 from playwright.sync_api import expect
 from test_surface import opened
@@ -178,3 +179,38 @@ def filters_in_use(browser):
     expect(page.locator('strong')).to_have_text(re.compile('^Your drawing: '))
     assert page.errors == []
     page.close()
+
+
+# --- in JupyterLab
+
+@pytest.mark.slow
+def test_in_jupyterlab(open_book, lab, browser, tmp_path):
+    book = open_book('import torch\nfrom sgd_course.filters import *\nfrom sgd_course.schedules import small_cnn\n'
+                     'torch.manual_seed(0)', 'e = explore_filters(small_cnn())\ne')
+    book.command('notebook:run-all-cells')
+    page = book.page
+    words = page.locator('.sgd-filters strong')
+    expect(words).to_have_text(re.compile(r'^A 3: filter \d responds most'), timeout=60_000)
+    page.get_by_role('radio').first.focus()
+    for _ in range(6): page.keyboard.press('ArrowRight')   # JupyterLab leaves the keys to the digits
+    expect(words).to_have_text(re.compile('^A 7: '))
+    book.until('e.sample', '6')
+    best = book.ask('e.maps().amax((1, 2)).argmax().item() + 1')
+    expect(words).to_have_text(re.compile(f'filter {best} responds most'))
+    expect(page.locator('.sgd-twin')).to_be_hidden()
+    assert Axe().run(page, context='.sgd-filters').response['violations'] == []
+    book.ask("setattr(e, 'sample', 0)")
+    expect(words).to_have_text(re.compile('^A 3: '))
+    book.save('<figure', 2)
+    page_ = exported(book.path, tmp_path, browser, lab)   # as JupyterLab saves it, without the widget's state
+    expect(page_.locator('figure:visible')).to_have_count(2)
+    assert page_.errors == []
+    page_.context.close()
+
+    lab.api(f'kernels/{book.kernel()}', 'DELETE')
+    paper = page.locator('.sgd-paper canvas')
+    paper.click()   # the kernel is gone; the page answers
+    expect(words).to_have_text(re.compile('^Your drawing: '))
+    again = open_book(path=book.path)   # before it is run
+    expect(again.page.locator('.sgd-twin figure').first).to_be_visible(timeout=30_000)
+    expect(again.page.get_by_text('model not found').locator('visible=true')).to_have_count(0)
