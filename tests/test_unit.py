@@ -280,6 +280,9 @@ def by_mouse(browser):
     expect(page.get_by_role('button', name='Remove unit')).to_be_disabled()
     page.get_by_role('button', name='Reset').click()
     expect(words).to_have_text(re.compile(r'^3 units: 69\.2 % right, loss 0\.751'))
+    drag((-1.2, 0), (-1.2, .4))   # its number stays where the line was taken hold of
+    drag((-1.2, .4 + length), (-1.2 - length, .4))
+    assert hand_of(page) == pytest.approx((180, 1, 1.2), abs=.03)
     page.wait_for_timeout(150)
     page.evaluate("net => { for (const k of 'wbvc') model.set(k, net[k]) }", lists(BY_HAND))   # from Python
     expect(words).to_have_text(re.compile('all points right'))
