@@ -187,7 +187,7 @@ s.observe(move, 'value')
 display(VBox([s, fig]))'''),
     'explore_unit, direction': Case('from sgd_course.unit import explore_unit', 'explore_unit()',
                                     stops=361, page='units with interact'),
-    'units with interact': Case(UNITS, '''
+    'units with interact': Case(UNITS + '''
 def draw(turn):
     fig, (plane, line) = plt.subplots(1, 2, figsize=(9, 4))
     found = scores(PLANE, turn)

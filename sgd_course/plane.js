@@ -1,7 +1,7 @@
 // What unit.js draws, with chart.js: the plane with its points, the kinks and the decision
 // boundary; and the response of one unit across its kink.
 
-const GRID = 81;          // points of the plane's grid to each side
+const GRID = 65;          // points of the plane's grid to each side
 const COLOURS = [[213, 94, 0], [0, 114, 178]];   // of the labels 0 and 1
 
 // A square for the plane, and how to go from its numbers to the canvas and back
