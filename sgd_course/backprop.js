@@ -137,7 +137,8 @@ const SENTENCES = {
     + nodes.filter(n => !n.op).map((n, k) => `${n.name} = ${shown(values[k])}`).join(", ") + ".",
   forward: (nodes, { values }, k) => {
     const numbers = operandsOf(nodes[k], values).map(list => atom(shown(list)));
-    return `${titleOf(nodes, k)} = ${fill(nodes[k].text, numbers)} = ${shown(values[k])}.`;
+    const both = new Set([fill(nodes[k].text, numbers), shown(values[k])]);   // once, if the same
+    return `${titleOf(nodes, k)} = ${[...both].join(" = ")}.`;
   },
   begin: (nodes, run, k) => `The backward pass begins at the end: the slope of ${nodes[k].name} `
     + "for itself is 1.",

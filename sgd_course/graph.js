@@ -143,10 +143,10 @@ function render({ model, el }) {
     b.addEventListener("click", press);
     return b;
   };
-  const passes = [["Forward", 0], ["Backward", steps.findIndex(s => s.kind === "begin")],
+  const passes = [["Forward pass", 0], ["Backward pass", steps.findIndex(s => s.kind === "begin")],
                   ["Show all", last]].map(([name, step]) => button(name, () => go(step)));
-  const back = button("◀ Back", () => go(Math.max(0, at - 1)));
-  const next = button("Step ▶", () => go((at + 1) % steps.length));
+  const back = button("Step back", () => go(Math.max(0, at - 1)));
+  const next = button("Step", () => go((at + 1) % steps.length));
   const reset = button("Reset", () => {
     inputs = Object.fromEntries(leaves.map(name => [name, [start[name]].flat()]));
     go(last);

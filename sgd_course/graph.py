@@ -103,9 +103,10 @@ class _Graph:
     def again(self, leaves):
         "The tensors of all nodes, from other leaves, by the calls that were recorded."
         tensors = list(leaves)
-        for call in self.calls:
-            args = [tensors[self.place[id(a)]] if id(a) in self.place else a for a in call.args]
-            tensors.append(call.func(*args))
+        with torch.enable_grad():
+            for call in self.calls:
+                args = [tensors[self.place[id(a)]] if id(a) in self.place else a for a in call.args]
+                tensors.append(call.func(*args))
         return tensors
 
     def title(self, k):
@@ -351,10 +352,10 @@ def explore_graph(
 def _finite(e):
     "The explorer. Raises `ValueError` if a number in it is not finite."
     for k in range(len(e._nodes)):
-        for what in ('values', 'grads'):
+        for name, what in dict(value='values', gradient='grads').items():
             if not torch.tensor(e._said[what][k]).isfinite().all():
                 e.close()
-                raise ValueError(f'at {_said(e._start)} the {what[:-1]} of {e._graph.title(k)} is '
+                raise ValueError(f'at {_said(e._start)} the {name} of {e._graph.title(k)} is '
                                  f'{_shown(e._said[what][k])}: expected finite numbers where it '
                                  'begins. Choose other inputs.')
     return e
