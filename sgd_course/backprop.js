@@ -134,7 +134,8 @@ const slopeInWords = (nodes, { to, place, slope }) => {
 const COUNTS = ["", "", "Two", "Three", "Four", "Five", "Six"];
 const SENTENCES = {
   inputs: (nodes, { values }) => "The forward pass begins at the inputs: "
-    + nodes.filter(n => !n.op).map((n, k) => `${n.name} = ${shown(values[k])}`).join(", ") + ".",
+    + nodes.filter(n => !n.op).map((n, k) => `${n.name} = ${shown(values[k])}`).join(", ")
+    + ". Press Step to go on.",
   forward: (nodes, { values }, k) => {
     const numbers = operandsOf(nodes[k], values).map(list => atom(shown(list)));
     const both = new Set([fill(nodes[k].text, numbers), shown(values[k])]);   // once, if the same

@@ -28,7 +28,7 @@ function render({ model, el }) {
   const leaves = nodes.filter(n => !n.op).map(n => n.name), steps = stepsOf(nodes);
   const last = steps.length - 1, group = `sgd-${Math.random().toString(36).slice(2)}`;
   const read = () => Object.fromEntries(leaves.map(name => [name, [model.get(name)].flat()]));
-  let inputs = read(), at = last, across = null;
+  let inputs = read(), at = 0, across = null;
   const unlisted = name => Array.isArray(start[name]) ? [...inputs[name]] : inputs[name][0];
   const post = courier(model, leaves, unlisted);
   const change = (name, k, value) => {
@@ -149,7 +149,7 @@ function render({ model, el }) {
   const next = button("Step", () => go((at + 1) % steps.length));
   const reset = button("Reset", () => {
     inputs = Object.fromEntries(leaves.map(name => [name, [start[name]].flat()]));
-    go(last);
+    go(0);
     post.send();
   });
   const heads = ["node", "PyTorch", "value", "gradient"];
@@ -212,9 +212,9 @@ function render({ model, el }) {
       put(line.texts[1], seen ? `${across ? "←" : "↑"} ${shown(arrives)}` : "");
       line.g.classList.toggle("sgd-now", kind === "meet" ? line.from === here
         : line.to === here && kind !== "begin");
-      const back = kind === "backward" || kind === "meet";
+      const back = (kind === "backward" || kind === "meet") && line.g.matches(".sgd-now");
       line.g.classList.toggle("sgd-back", back);
-      const [off, on] = back && line.g.matches(".sgd-now") ? ["end", "start"] : ["start", "end"];
+      const [off, on] = back ? ["end", "start"] : ["start", "end"];
       line.path.removeAttribute(`marker-${off}`);
       line.path.setAttribute(`marker-${on}`, `url(#${group})`);
     }
@@ -233,10 +233,9 @@ function render({ model, el }) {
   const same = (a, b) => a.every((list, k) => list.every((v, i) =>
     Math.abs(v - b[k][i]) <= 1e-9 * Math.max(1, Math.abs(v))));
   const agrees = same(said.values, values) && same(said.grads, backward(nodes, values).grads);
-  note.textContent = (dragged.length ? "Move an input with its slider, or drag its box sideways. "
-    : "Move an input with its sliders. ") + "Step goes from one operation to the next. "
-    + (agrees ? "PyTorch recorded this graph, and at the first inputs its values and gradients are "
-       + "the same." : "At the first inputs PyTorch has other values or gradients than this page!");
+  note.textContent = `Move an input with its slider${dragged.length ? ", or drag its box sideways"
+    : ""}. PyTorch recorded this graph; where the inputs began, it has ${agrees
+    ? "the same values and gradients" : "OTHER values or gradients than this page"}.`;
 
   for (const name of leaves)   // from Python, or from another view
     model.on(`change:${name}`, () => { if (!post.busy()) { inputs = read(); show(); } });

@@ -214,7 +214,7 @@ STEPS = '''([nodes, inputs]) => {
     return stepsOf(nodes).map(s => [s.kind, s.at ?? -1, sentence(s, nodes, run)]);
 }'''
 WORDS = {
-    'square': ['The forward pass begins at the inputs: x = 3.', 'a = 2*x = 2*3 = 6.', 'b = a + 1 = 6 + 1 = 7.',
+    'square': ['The forward pass begins at the inputs: x = 3. Press Step to go on.', 'a = 2*x = 2*3 = 6.', 'b = a + 1 = 6 + 1 = 7.',
                'result = b**2 = 7**2 = 49.', 'The backward pass begins at the end: the slope of result for itself is 1.',
                'result = b**2 has gradient 1. Its slope for b is 2*b = 14; 1 × 14 = 14 arrives at b.',
                'b = a + 1 has gradient 14. Its slope for a is 1; 14 × 1 = 14 arrives at a.',
@@ -298,13 +298,15 @@ def a_graph_in_use(browser):
     page = opened(browser, explore_graph(GRAPHS['twice'][0], x=2.))
     words, value, grad = page.locator('.sgd-sentence'), '.sgd-node .sgd-value', '.sgd-node .sgd-gradient'
     button = lambda name: page.get_by_role('button', name=name, exact=True)
+    expect(words).to_have_text(re.compile('^The forward pass begins at the inputs: x = 2. Press Step'))
+    button('Show all').click()
     expect(words).to_have_text(re.compile('^result = 10. Its gradient is 7 for x'))
     assert (text(page, value), text(page, grad)) == (['2', '4', '6', '10'], ['7', '1', '1', '1'])
     assert text(page, '.sgd-line .sgd-gradient') == ['← 2', '← 2', '← 3', '← 1', '← 1']
-    expect(page.locator('p')).to_contain_text('its values and gradients are the same')
+    expect(page.locator('p')).to_contain_text('it has the same values and gradients')
     button('Forward pass').press('Enter')   # by the keyboard
     expect(button('Forward pass')).to_have_attribute('aria-pressed', 'true')
-    expect(words).to_have_text('The forward pass begins at the inputs: x = 2.')
+    expect(words).to_have_text('The forward pass begins at the inputs: x = 2. Press Step to go on.')
     assert (text(page, value), text(page, grad)) == (['2', '', '', ''], ['', '', '', ''])
     step, seen = button('Step'), []
     for _ in range(8):
@@ -349,6 +351,7 @@ def a_graph_in_use(browser):
     assert page.evaluate("model.get('x')") == 5, 'and the last one is sent'
     page.wait_for_timeout(150)
     page.evaluate("model.set('x', 1)")
+    button('Show all').click()
     expect(words).to_have_text(re.compile('^result = 4. Its gradient is 5 for x'))
     assert page.errors == []
     page.close()
@@ -376,6 +379,7 @@ def touch_dark_and_narrow(browser):
     no_violations(page)
     page.close()
     page = opened(browser, explore_graph(GRAPHS['square'][0], x=3.))
+    page.get_by_role('button', name='Show all').click()
     lefts = page.locator('.sgd-node').evaluate_all('l => l.map(g => g.getBoundingClientRect().left)')
     assert lefts == sorted(lefts) and lefts[-1] > 500, 'from left to right, where there is room'
     page.set_viewport_size(dict(width=390, height=800))
@@ -387,7 +391,7 @@ def a_page_that_is_wrong_says_so(browser):
     e = explore_graph(GRAPHS['square'][0], x=3.)
     e._said = dict(e._said, grads=[[27.], [14.], [14.], [1.]])
     page = opened(browser, e)
-    expect(page.locator('p')).to_contain_text('PyTorch has other values or gradients than this page')
+    expect(page.locator('p')).to_contain_text('it has OTHER values or gradients than this page')
     page.close()
 
 
@@ -401,9 +405,9 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     book.command('notebook:run-all-cells')
     page = book.page
     words = page.locator('.sgd-sentence')
-    expect(words).to_have_text('result = 1. Its gradient is 4 for w, 2 for b.', timeout=60_000)
+    expect(words).to_have_text(re.compile('^The forward pass begins at the inputs: w = 1, b = 0.'), timeout=60_000)
     page.get_by_role('button', name='Step', exact=True).press('Enter')   # JupyterLab leaves the keys to the graph
-    expect(words).to_have_text('The forward pass begins at the inputs: w = 1, b = 0.')
+    expect(words).to_have_text('a = 2*w = 2*1 = 2.')
     page.get_by_role('button', name='Show all').press('Space')
     slider = page.get_by_role('slider', name='w')
     for _ in range(4): slider.press('ArrowRight')
@@ -423,6 +427,7 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     (tmp_path/'live.ipynb').write_text(json.dumps(saved))
     alone = exported(tmp_path/'live.ipynb', tmp_path, browser, lab)   # no kernel, no network
     alone.get_by_role('spinbutton', name='b, as a number').fill('3')
+    alone.get_by_role('button', name='Show all').click()
     expect(alone.locator('.sgd-sentence')).to_have_text(re.compile('^result = 19.36. '))
     expect(alone.locator('.sgd-twin')).to_be_hidden()
     assert alone.errors == []
