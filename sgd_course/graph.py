@@ -10,6 +10,7 @@ import inspect
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, count
+from textwrap import fill
 
 import torch
 from fastcore.basics import patch
@@ -260,25 +261,27 @@ class _Explorer:
 
 # %% ../nbs/api/graph.ipynb #7653337d
 @patch
-def _draw(self: _Explorer, step):
-    "The graph at the first inputs, with what is known after this pass."
+def _draw(self: _Explorer, **passes):
+    "The graph at the first inputs, with what is known after the pass."
     graph, (values, grads) = self._graph, (self._said['values'], self._said['grads'])
-    rows = [['', 'value', 'gradient'] if step == 'backward' else ['', 'value']]
+    rows = [['', 'value', 'gradient'] if passes['pass'] == 'backward' else ['', 'value']]
     for k in range(len(values)):
         rows.append([graph.title(k), *map(_shown, (values[k], grads[k])[:len(rows[0]) - 1])])
-    said = [[f'{name} {text}' for name, text in zip(rows[0], row)] for row in rows[1:]]
-    boxes = {k: '\n'.join(lines).strip().replace(' = ', ' =\n', 1) for k, lines in enumerate(said)}
+    said = [[f'{name} {text}'.strip() for name, text in zip(rows[0], row)] for row in rows[1:]]
+    boxes = {k: '\n'.join(fill(line, 18) for line in lines) for k, lines in enumerate(said)}
     edges = [(o, k, None) for k, node in enumerate(graph.nodes)
              for o in node.get('operands', []) if isinstance(o, int)]
-    alt = f'Computation graph, {step} pass: ' + '; '.join(map(', '.join, said))
-    fig = _draw_graph(edges, boxes, alt=' '.join(alt.split())).figure
-    fig.rows = rows
-    return fig
+    alt = f'Computation graph, {passes["pass"]} pass: ' + '; '.join(map(', '.join, said))
+    ax = _draw_graph(edges, boxes, alt=alt)
+    for arrow in ax.texts:
+        if not arrow.get_text(): arrow.set_zorder(2)  # behind boxes that it passes
+    ax.figure.rows = rows
+    return ax
 
 @patch
 def _static(self: _Explorer):
     "HTML of the fallback."
-    return Flipbook(self._draw, step=['forward', 'backward']).twin(range(2))
+    return Flipbook(self._draw, **{'pass': ['forward', 'backward']}).twin(range(2))
 
 # %% ../nbs/api/graph.ipynb #e0b51f7a
 def _valid_input(name, v, like=None):
