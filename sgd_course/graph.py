@@ -272,11 +272,9 @@ def _draw(self: _Explorer, **passes):
     edges = [(o, k, None) for k, node in enumerate(graph.nodes)
              for o in node.get('operands', []) if isinstance(o, int)]
     alt = f'Computation graph, {passes["pass"]} pass: ' + '; '.join(map(', '.join, said))
-    ax = _draw_graph(edges, boxes, alt=alt)
-    for arrow in ax.texts:
-        if not arrow.get_text(): arrow.set_zorder(2)  # behind boxes that it passes
-    ax.figure.rows = rows
-    return ax
+    fig = _draw_graph(edges, boxes, alt=alt).figure
+    fig.rows = rows
+    return fig
 
 @patch
 def _static(self: _Explorer):
