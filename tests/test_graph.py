@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import exported
 from conftest import REPO
 from playwright.sync_api import expect
-from test_surface import opened, state_of
+from test_surface import opened
 
 from sgd_course.graph import explore_graph
 
