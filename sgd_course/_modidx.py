@@ -1007,6 +1007,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'sgd_course.graph._shown': ('api/graph.html#_shown', 'sgd_course/graph.py'),
                                   'sgd_course.graph._tensors': ('api/graph.html#_tensors', 'sgd_course/graph.py'),
                                   'sgd_course.graph._unknown': ('api/graph.html#_unknown', 'sgd_course/graph.py'),
+                                  'sgd_course.graph._valid_call': ('api/graph.html#_valid_call', 'sgd_course/graph.py'),
                                   'sgd_course.graph._valid_input': ('api/graph.html#_valid_input', 'sgd_course/graph.py'),
                                   'sgd_course.graph._with_grads': ('api/graph.html#_with_grads', 'sgd_course/graph.py'),
                                   'sgd_course.graph.explore_graph': ('api/graph.html#explore_graph', 'sgd_course/graph.py')},

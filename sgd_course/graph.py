@@ -176,9 +176,10 @@ def _record(f, values):
         raise ValueError(f'f does not use {", ".join(unused)}: expected a value that depends on '
                          'each of its inputs. Leave out the others.')
     made = {c.out.grad_fn: c for c in calls.noted if getattr(c.out, 'grad_fn', None) in fns}
-    for fn in fns:  # those of others, such as an autograd.Function, have other names
-        called = made[fn].name if fn in made else ' '
-        if not fn.name().lower().startswith(called): raise _unknown(fn.name())
+    for fn in fns:  # an autograd.Function has another name than the calls in it
+        called = made[fn].name.replace('_', '') if fn in made else ' '
+        if not fn.name().lower().startswith(called):
+            raise _unknown(f'{fn.name()}, a function of its own or recorded outside of f')
     if len(made) > _MOST_OPERATIONS:
         raise ValueError(f'f has {len(made)} operations: expected at most {_MOST_OPERATIONS}, a '
                          'graph that can still be read.')
@@ -221,9 +222,9 @@ def _hold(f, graph, values):
         y = _run(f, leaves)
         if not _same(_with_grads(graph.again(other.values())[-1], other.values()),
                      _with_grads(y, leaves.values())):
-            why = f'at {_said(at)} it is another one' if k else 'each call gives another value'
-            raise ValueError(f'f is not one expression: {why}. That is so for chance, and for a '
-                             f'value that leaves PyTorch: {_WANTED}.')
+            why = (f'at {_said(at)} it is another one, as when a value leaves PyTorch' if k else
+                   'each call gives another value, as random numbers do')
+            raise ValueError(f'f is not one expression; {why}: {_WANTED}.')
 
 # %% ../nbs/api/graph.ipynb #f13d1b3b
 class _Explorer:
@@ -323,19 +324,11 @@ def _explorer_class():
             super().__init__(**self._prepare(f, graph, start))
     return GraphExplorer
 
-# %% ../nbs/api/graph.ipynb #f14f19a3
-def explore_graph(
-    f, /,      # function of the inputs that returns one number, such as lambda x: (2*x + 1)**2
-    **inputs,  # name = number, or a list of 2 to 4: where to begin
-):             # widget; its inputs are traits, and it has `value` and `grads`
-    """A computation graph whose inputs can be moved, with both passes step by step.
-
-    Raises `TypeError` or `ValueError` for no input, one that is not finite or not used, no single
-    number, another operation, and a function that looks at values, is random or works in place.
-    """
+# %% ../nbs/api/graph.ipynb #c83ceea0
+def _valid_call(f, inputs, cls):
+    "The inputs as numbers and lists. Raises `TypeError` or `ValueError`."
     if not callable(f): raise TypeError(f'f is {f!r}: expected a function of tensors.')
     if not inputs: raise ValueError('there is no input: expected such as explore_graph(f, x=3.).')
-    cls = _explorer_class()
     for name in inputs:
         if name.startswith('_') or hasattr(cls, name):
             raise ValueError(f'{name} is a name that widgets have for something else: expected '
@@ -346,8 +339,24 @@ def explore_graph(
         raise TypeError(f'f cannot be called with {", ".join(start)}: {e}. Expected a value for '
                         'each of its arguments.') from None
     except ValueError: pass  # a builtin that does not say what it takes
-    graph = _record(f, start)
-    _hold(f, graph, start)
+    return start
+
+# %% ../nbs/api/graph.ipynb #e68e48c1
+def explore_graph(
+    f, /,      # function of the inputs that returns one number, such as lambda x: (2*x + 1)**2
+    **inputs,  # name = number, or a list of 2 to 4: where to begin
+):             # widget; its inputs are traits, and it has `value` and `grads`
+    """A computation graph whose inputs can be moved, with both passes step by step.
+
+    Raises `TypeError` or `ValueError` for no input, one that is not finite or not used, no single
+    number, another operation, and a function that looks at values, is random or works in place.
+    """
+    cls = _explorer_class()
+    start = _valid_call(f, inputs, cls)
+    try:
+        graph = _record(f, start)
+        _hold(f, graph, start)
+    except _Refused as e: raise ValueError(e) from None
     return _finite(cls(f, graph, start))
 
 def _finite(e):
