@@ -3,6 +3,8 @@ import csv
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections import Counter
 from importlib.util import find_spec
 
@@ -205,6 +207,39 @@ def made_hostile(folder, answers, outside, port=9):
 
 
 def snapshot(folder): return {f.relative_to(folder): f.read_bytes() for f in folder.rglob('*') if f.is_file()}
+
+
+TRIES = """
+import json, os, socket, sys
+outside, port = sys.argv[1], int(sys.argv[2])
+def tried(f):
+    try: f()
+    except OSError as e: return type(e).__name__
+    return 'done'
+def fill():
+    with open('all', 'wb') as f:
+        for _ in range(200): f.write(b'x'*2**20)
+print(json.dumps(dict(
+    read=tried(lambda: open(outside + '/secret')), write=tried(lambda: open(outside + '/new', 'w')),
+    package=tried(lambda: open(json.__file__, 'a')), root=tried(lambda: open('/new', 'w')),
+    shm=tried(lambda: open('/dev/shm/new', 'w')), net=tried(lambda: socket.create_connection(('127.0.0.1', port))),
+    kill=tried(lambda: os.kill(int(sys.argv[3]), 9)), fill=tried(fill), scratch=tried(lambda: open('mine', 'w')))))
+"""
+
+
+def test_the_sandbox_itself(tmp_path):
+    "Without Python's hook: what the system keeps a program from."
+    (tmp_path/'secret').write_text('mine')
+    sandbox = module._bubblewrap([tmp_path])
+    if not sandbox: pytest.skip('bubblewrap does not work here')
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        args = [sys.executable, '-c', TRIES, tmp_path, server.getsockname()[1], os.getpid()]
+        ran = subprocess.run([*sandbox, *map(str, args)], capture_output=True, text=True, timeout=60)
+    found = json.loads(ran.stdout)
+    assert found.pop('scratch') == 'done' and found.pop('kill') == 'ProcessLookupError', found
+    assert found == dict(read='FileNotFoundError', write='OSError', package='OSError', root='OSError', shm='OSError',
+                         net='ConnectionRefusedError', fill='OSError')
+    assert [f.name for f in tmp_path.iterdir()] == ['secret']
 
 
 @pytest.mark.slow
