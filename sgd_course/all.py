@@ -13,6 +13,7 @@ from .explore import *
 from .explorers import *
 from .filters import *
 from .gradients import *
+from .graph import *
 from .launch import *
 from .layers import *
 from .learner import *

@@ -42,7 +42,7 @@ def contents(folder):
 
 
 WIDGETS = ('test_explore', 'test_explorers', 'test_draw', 'test_check', 'test_surface', 'test_unit',
-           'test_filters')
+           'test_filters', 'test_graph')
 HEAVY = {'browser', 'tree', 'wheel', 'installed', 'executed', 'classroom', 'server', 'fresh'}  # fixtures
 
 
