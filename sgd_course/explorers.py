@@ -64,8 +64,9 @@ def _secants(f, hs, xs):
     def value(x): return real(f'f({x:.6g})', f(x))
     for x in xs:
         for h in hs: valid_h(x, h)
+    here = [value(x) for x in xs]
     there = [[value(x + h) for x in xs] for h in hs]
-    return [value(x) for x in xs], there, [slope(f, x, central=True) for x in xs]
+    return here, there, [slope(f, x, central=True) for x in xs]
 
 class _Secant:
     "What an explorer of slopes does in Python."

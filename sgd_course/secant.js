@@ -55,7 +55,9 @@ function paintSecant(canvas, { xlim, ylim, line }, s, tones) {
   }
   if (Math.abs(q[1] - c[1]) > 20) {
     const right = q[0] > p[0] && q[0] < b.x + b.width - 40;
-    text("rise", q[0] + (right ? 8 : -8), (q[1] + c[1]) / 2, right ? "left" : "right", "middle");
+    const up = right ? 0.5 : 0.15;   // to the left there is room near the corner only
+    text("rise", q[0] + (right ? 8 : -8), c[1] + up * (q[1] - c[1]), right ? "left" : "right",
+         "middle");
   }
   pen.restore();
   return [p, q];
