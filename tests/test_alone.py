@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 from browser import notebook
@@ -97,49 +98,85 @@ def answers(front, kind, name):
     assert re.search(answer, says()), (name, says())
 
 
+def opened(front, lab, path):
+    "In JupyterLab with its own settings."
+    front.go(f'http://127.0.0.1:{lab.port}/doc/tree/{path.name}?token={lab.token}&reset')
+    front.until(lambda: front.evaluate(READY))
+
+
+def found(front, n):
+    "Scroll to cell number n, as a reader does, and give its widget the id; true when it has all its pictures."
+    return front.evaluate(f"""async () => {{
+        const book = {BOOK}.content, cell = book.widgets[{n}].node;
+        await book.scrollToItem({n}, 'center');
+        document.querySelector('#asked')?.removeAttribute('id');
+        const widget = cell.querySelector('.sgd-live');
+        if (!widget) return false;
+        widget.id = 'asked';
+        return !/drawn/.test(widget.innerText); }}""")
+
+
+def all_answer(front, kind):
+    for n, name in enumerate(WIDGETS):
+        front.until(lambda: found(front, n))
+        answers(front, kind, name)
+
+
+def kill(front, lab, path):
+    kernel, = [s['kernel']['id'] for s in lab.api('sessions') if s['path'] == path.name]
+    lab.api(f'kernels/{kernel}', 'DELETE')
+    front.until(lambda: front.evaluate(f"() => {BOOK}.sessionContext.session?.kernel?.connectionStatus !== 'connected'"))
+    assert kernel not in [k['id'] for k in lab.api('kernels')]
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 @each_browser
 def test_in_jupyterlab_when_the_kernel_is_killed(front, kind, lab):
     path = notebook(lab.root/'nb'/f'alone-{kind}.ipynb', *(code for code, *_ in WIDGETS.values()))
-    front.go(f'http://127.0.0.1:{lab.port}/doc/tree/{path.name}?token={lab.token}&reset')
-    front.until(lambda: front.evaluate(READY))
+    opened(front, lab, path)
     assert front.evaluate(RUN) is True
-    def found(n):
-        "Scroll to cell number n, as a reader does, and give its widget the id."
-        return front.evaluate(f"""async () => {{
-            const book = {BOOK}.content, cell = book.widgets[{n}].node;
-            await book.scrollToItem({n}, 'center');
-            document.querySelector('#asked')?.removeAttribute('id');
-            const widget = cell.querySelector('.sgd-live');
-            if (!widget) return false;
-            widget.id = 'asked';
-            return !/drawn/.test(widget.innerText); }}""")
-    for n in range(len(WIDGETS)): front.until(lambda: found(n))
-    kernel, = [s['kernel']['id'] for s in lab.api('sessions') if s['path'] == path.name]
-    lab.api(f'kernels/{kernel}', 'DELETE')
-    front.until(lambda: front.evaluate(f"() => {BOOK}.sessionContext.session?.kernel?.connectionStatus !== 'connected'"))
-    for n, name in enumerate(WIDGETS):
-        front.until(lambda: found(n))
-        answers(front, kind, name)
+    for n in range(len(WIDGETS)): front.until(lambda: found(front, n))
+    kill(front, lab, path)
+    all_answer(front, kind)
 
 
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory):
-    "The page that nbconvert makes of a notebook with all widgets."
+    "A notebook with all widgets that was run, with their state, and beside it the page that nbconvert makes of it."
     folder = tmp_path_factory.mktemp('alone')
     path = notebook(folder/'alone.ipynb', *(code for code, *_ in WIDGETS.values()))
     env = offline_env(folder, folder) | dict(JUPYTER_CONFIG_DIR=str(folder))
     env['PYTHONPATH'] += os.pathsep + str(REPO)
-    run(sys.executable, '-m', 'jupyter', 'nbconvert', '--execute', '--to', 'html', path, env=env)
-    return path.with_suffix('.html')
+    convert = sys.executable, '-m', 'jupyter', 'nbconvert', '--to'
+    run(*convert, 'notebook', '--execute', '--inplace', path, env=env)
+    run(*convert, 'html', path, env=env)
+    return path
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@each_browser
+def test_in_jupyterlab_from_the_state_that_was_saved(front, kind, lab, saved):
+    "Opened again, and not run."
+    path = lab.root/'nb'/f'saved-{kind}.ipynb'
+    path.write_bytes(saved.read_bytes())
+    run(sys.executable, '-m', 'jupyter', 'trust', path, env=lab.env)   # as what was saved in this JupyterLab is
+    for again in range(4):   # on a busy machine, JupyterLab does not always find the widgets' state at first
+        opened(front, lab, path)
+        with suppress(AssertionError):
+            front.until(lambda: found(front, 0), 20)
+            break
+    for n in range(len(WIDGETS)): front.until(lambda: found(front, n))
+    kill(front, lab, path)
+    all_answer(front, kind)
 
 
 @pytest.mark.browser
 @pytest.mark.slow
 @each_browser
 def test_in_a_saved_page(front, kind, saved):
-    front.go(saved.as_uri())
+    front.go(saved.with_suffix('.html').as_uri())
     front.until(lambda: front.evaluate('() => document.querySelectorAll(".sgd-live").length') == len(WIDGETS))
     for n, name in enumerate(WIDGETS):
         front.evaluate(f"""() => {{ document.querySelector('#asked')?.removeAttribute('id');
