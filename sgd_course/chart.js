@@ -14,10 +14,12 @@ const tonesOf = el => {
     : { ink: "#000", path: "#0072b2", spot: "#d55e00" };
 };
 
+// A pen on an empty canvas, whose size is set only if it has changed: the page lies it out anew
 const penOf = (canvas, width, height) => {
-  const k = Math.max(1, devicePixelRatio);
-  Object.assign(canvas, { width: Math.round(width * k), height: Math.round(height * k) });
-  const pen = canvas.getContext("2d");
+  const k = Math.max(1, devicePixelRatio), pen = canvas.getContext("2d");
+  const size = { width: Math.round(width * k), height: Math.round(height * k) };
+  if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
+  pen.reset();
   pen.scale(k, k);
   return Object.assign(pen, { font: "12px system-ui, sans-serif", lineJoin: "round" });
 };
@@ -51,6 +53,9 @@ function axes(pen, { x, y, width, height }, labels, ends, ink) {
 function contour({ values, n }, level) {
   const lines = [];
   for (let j = 0; j < n - 1; j++) for (let i = 0; i < n - 1; i++) {
+    const at = j * n + i, high = values[at] > level;   // nearly always, all four corners are
+    if (high === values[at + 1] > level && high === values[at + n] > level
+        && high === values[at + n + 1] > level) continue;
     const corner = [[i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1]];
     const above = corner.map(([x, y]) => values[y * n + x] - level);
     const cut = [];

@@ -58,7 +58,9 @@ function paintMap(map, paper, surface, run, { ink, path, spot }) {
   pen.beginPath();
   for (const [x, y] of dots) pen.lineTo(x, y);
   pen.stroke();
-  for (const p of dots) { dot(p, 2); pen.fill(); }
+  pen.beginPath();
+  for (const [x, y] of dots) { pen.moveTo(x, y); pen.arc(x, y, 2, 0, 7); }
+  pen.fill();
   Object.assign(pen, { fillStyle: ink, textAlign: "center", textBaseline: "middle",
                        font: "bold 18px system-ui, sans-serif" });
   for (const [mark, points] of [["+", surface.minima], ["\u00d7", surface.saddles]])

@@ -109,7 +109,9 @@ function render({ model, el }) {
 
   let points = [];
   function show() {
-    const s = secantAt(curve, k, i);
+    const s = secantAt(curve, k, i), tones = tonesOf(el);   // reads first, and then writes
+    if (canvas.clientWidth) points = paintSecant(canvas, curve, s, tones);
+    el.style.setProperty("--sgd-spot", tones.spot);
     for (const name of Object.keys(ROWS)) cells[name].textContent = short(s[name]);
     where.textContent = `At x = ${short(s.x)}`;
     range.value = k;
@@ -119,9 +121,6 @@ function render({ model, el }) {
     for (const [name, v] of Object.entries({ min: xs[0], max: xs.at(-1), now: s.x, text:
       `${short(s.x)}: rise ${short(s.rise)} over run ${short(s.run)}, ${words}` }))
       canvas.setAttribute(`aria-value${name}`, v);
-    const tones = tonesOf(el);
-    el.style.setProperty("--sgd-spot", tones.spot);
-    if (canvas.clientWidth) points = paintSecant(canvas, curve, s, tones);
   }
 
   // mouse, finger or pen: the first one that touches drags a point, until it is lifted
