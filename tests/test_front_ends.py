@@ -1,6 +1,5 @@
 "The glossary's links in JupyterLab; an explorer in Firefox and in Notebook 7."
 import json
-import os
 import re
 import shutil
 import sys
