@@ -104,11 +104,16 @@ NEEDED = [
     ('def g(x): return f(x)\ndef f(x): return x', [2]),
     ('def f(x): return g(x)\ndef g(x): return f(x)', [1, 2]),
     ('def f(x): return 1\ndef f(x): return 2', [2]),
-    ('f = lambda x: k\nk = 3', [1]),
+    ('f = lambda x: k\nk = 3', [1, 2]),
+    ('k = 1\nf = [k for _ in range(2)]\nk = 3', [1, 2]),
+    ('k = 1\ndef f(x=k): return x\nk = 3', [1, 2]),
     ('for k in range(3): pass\ndef f(x): return k', [1, 2]),
     ('a, (b, c) = 1, (2, 3)\ndef f(x): return c', [1, 2]),
-    ('class C:\n    k = q\nq = 1\ndef f(x): return C', [1, 3, 4]),
-    ('def f(x): return sum(t for t in x)', [1])]
+    ('q = 1\nclass C:\n    k = q\n    def m(self): return r\nq = r = 2\ndef f(x): return C', [1, 2, 5, 6]),
+    ('def f(x): return sum(t for t in x)', [1]),
+    ('y = 1\ndef f(x):\n    y = 2\n    return y', [2]),
+    ('def f(y): return y\ny = 3', [1]),
+    ('d = {}\nfor k in "ab": d[k] = 1\ne = {}\nd["c"] = 2\ndef f(x): return d', [1, 2, 4, 5])]
 
 
 @pytest.mark.parametrize('source, lines', NEEDED)
@@ -124,6 +129,10 @@ def test_an_answer_is_found_as_the_learner_left_it():
     with pytest.raises(module._Missing, match='gives `x_after` no value'): _answer(['check_x_after(x_after)'], 'x_after')
     with pytest.raises(SyntaxError): _answer(['def x_after(\ncheck_x_after(x_after)'], 'x_after')
     with pytest.raises(SyntaxError): _answer(['x_after = ' + '('*10_000 + '\ncheck_x_after(x_after)'], 'x_after')
+    assert module._value(_parsed('import nothing_of_this_name\nx_after = 3'), 'x_after') == 3
+    for stub in ('raise NotImplementedError', 'k = 1\n    raise NotImplementedError  # in place of this: return k'):
+        with pytest.raises(NotImplementedError):
+            _answer([f'def x_after(a, b, c):\n    {stub}\ncheck_x_after(x_after)'], 'x_after')
     with pytest.raises(NotImplementedError):
         _answer(['def x_after(a, b, c):\n    raise NotImplementedError\ncheck_x_after(x_after)'], 'x_after')
 
