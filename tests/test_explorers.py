@@ -37,6 +37,8 @@ EXPLORERS = {
 
 FLIPBOOKS = [name for name in EXPLORERS if name != 'explore_slope']   # the page draws that one
 LESSONS = Counter(lesson for lesson, _ in EXPLORERS.values())  # how many each of them has
+# figures of what the page computes: trajectories on a surface
+OTHERS = {'04_learning_rate': 4, '05_seven_steps': 2, '09_noise': 4, '13_optimizers': 4}
 
 
 def call(name):
@@ -345,7 +347,7 @@ def test_exported_as_it_is_in_the_repository(lesson, browser, pages):
     errors = []
     page.on('pageerror', lambda e: errors.append(str(e)))
     page.goto((pages/f'{lesson}.html').as_uri())
-    figures = 5*LESSONS[lesson] + 4*(lesson == '13_optimizers')  # there one of each optimizer on a surface, too
+    figures = 5*LESSONS[lesson] + OTHERS.get(lesson, 0)
     expect(page.get_by_role('figure').filter(has_text=re.compile(r'^\s*\w[\w ]* = '))).to_have_count(figures)
     widths = page.get_by_role('img').evaluate_all('l => l.map(i => [i.naturalWidth, i.alt.length])')
     assert len(widths) > 5 and all(w > 100 and alt > 10 for w, alt in widths) and errors == []
