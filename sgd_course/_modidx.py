@@ -182,6 +182,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'sgd_course.collect._code': ('api/collect.html#_code', 'sgd_course/collect.py'),
                                     'sgd_course.collect._collected': ('api/collect.html#_collected', 'sgd_course/collect.py'),
                                     'sgd_course.collect._end': ('api/collect.html#_end', 'sgd_course/collect.py'),
+                                    'sgd_course.collect._error': ('api/collect.html#_error', 'sgd_course/collect.py'),
                                     'sgd_course.collect._examined': ('api/collect.html#_examined', 'sgd_course/collect.py'),
                                     'sgd_course.collect._figure': ('api/collect.html#_figure', 'sgd_course/collect.py'),
                                     'sgd_course.collect._files': ('api/collect.html#_files', 'sgd_course/collect.py'),

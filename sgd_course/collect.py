@@ -185,13 +185,18 @@ def _answer(cells, name):
     return needed
 
 def _value(statements, name):
-    "Run statements, and return the value that `name` has then. One that fails is left out."
+    """Run statements, and return the value that `name` has then, and what went wrong before.
+
+    A statement that fails is left out: it may not matter.
+    """
     space, failed = dict(__name__='__main__'), None
     for s in statements:
         try: exec(compile(ast.Module([s.tree], []), s.cell, 'exec'), space)
         except Exception as e: failed = failed or e
     if name not in space: raise failed
-    return space[name]
+    return space[name], failed and f'A statement that it needs failed: {_error(failed)}'
+
+def _error(e): return f'{type(e).__name__}: {e}'.rstrip(': ')
 
 # %% ../nbs/api/collect.ipynb #c09bf31c
 _MEMORY = 2*2**30     # bytes that an answer may need, beside what PyTorch has
@@ -267,19 +272,20 @@ def _hook(scratch):
 # %% ../nbs/api/collect.ipynb #c06f4922
 def _found(cells, exercise):
     "State and message of one answer."
-    try: answer = _value(_answer(cells, exercise.name), exercise.name)
+    try: answer, failed = _value(_answer(cells, exercise.name), exercise.name)
     except NotImplementedError: return 'not attempted', ''
     except _Missing as e: return 'missing', str(e)
     except SyntaxError as e:
         line = f' in line {e.lineno}: `{(e.text or "").strip()}`' if e.lineno else ''
         return 'wrong', f'SyntaxError{line}: {e.msg}.'
     except BaseException as e:
-        return 'wrong', f'The cells that it needs stop with {type(e).__name__}: {e}'
+        return 'wrong', f'Its cell stops with {_error(e)}'
     try: result = exercise.examine(answer)
     except Exception as e: return 'wrong', f'The check could not interpret it ({e!r}).'
     if result.status in ('correct', 'not attempted'): return result.status, ''
     error = result.rows.get('returned', '') if result.message.startswith(_STOPPED) else ''
-    return result.status, f'{result.message.replace(_RESTART, "")} {error}'.strip()
+    said = result.message.replace(_RESTART, ''), error.rstrip(': '), failed
+    return result.status, ' '.join(filter(None, said))
 
 def _work():
     "What the process does: read cells and names, examine, say what was found."
