@@ -38,6 +38,8 @@ torch.manual_seed(0)
 draw_digit(torch.nn.Linear(784, 1))''', [('drag', 'canvas', 0, SCRIBBLE)], r'[37], with probability[^$]*strokes: 1'),
     'surface': ("from sgd_course.surface import explore_surface\nexplore_surface('two minima')",
                 [('drag', '.sgd-map', 0, [(.5, .7), (.3, .7)])], r'Start at -[\d.]+, -[\d.]+'),
+    'graph': ('from sgd_course.graph import explore_graph\nexplore_graph(lambda x: (2*x + 1)**2, x=3.)',
+              [('type', 'input[type=range]', 0, ['Home', 'ArrowRight'])], r'x = -\d'),
 }
 each_browser = pytest.mark.parametrize('kind', ['chromium', 'firefox'])
 
