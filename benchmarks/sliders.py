@@ -32,10 +32,11 @@ from browser import BROWSER_FLAGS, Book, Lab, notebook
 class Case(NamedTuple):
     prepare: str
     show: str
-    stops: int=61   # of the slider
+    stops: int=61   # of the slider, or how many of them the mouse goes to
     others: int=0   # of our explorer's second slider; 0: not one of pictures that Python draws
     handle: str='.jp-OutputArea-output input[type=range], .noUi-handle'
     page: str=''    # ours, drawn by the page: the case that does the same with interact
+    button: str=''  # to press before anything is measured but the first picture
 
 
 WALK = '''
@@ -152,10 +153,11 @@ def scores(points, turn):
     z = points @ np.stack([np.cos(angle), np.sin(angle)]) - [0, 0, 1.8]
     return 2.8 - 3*np.maximum(0, z).sum(-1)
 '''
+GRAPH = 'explore_graph(lambda x: (2*x + 1)**2, x=-1.5)'
 MAP = 'from sgd_course.surface import explore_surface', "explore_surface('ravine', 'Momentum')"
 PAGES = {
     'explore_surface, start': Case(*MAP, handle='.sgd-map', page='surface with interact'),
-    'explore_surface, learning rate': Case(*MAP, stops=71, page='surface with interact'),
+    'explore_surface, learning rate': Case(*MAP, page='surface with interact'),
     'surface with interact': Case(SURFACE + START + '''
 def draw(start):
     fig, axs = plt.subplots(2, 2, figsize=(9, 6))
@@ -186,7 +188,7 @@ s = slider()
 s.observe(move, 'value')
 display(VBox([s, fig]))'''),
     'explore_unit, direction': Case('from sgd_course.unit import explore_unit', 'explore_unit()',
-                                    stops=361, page='units with interact'),
+                                    page='units with interact'),
     'units with interact': Case(UNITS + '''
 def draw(turn):
     fig, (plane, line) = plt.subplots(1, 2, figsize=(9, 4))
@@ -197,6 +199,30 @@ def draw(turn):
     line.plot(AXIS, np.maximum(0, AXIS))
 s = FloatSlider(value=0, min=0, max=360, step=6, layout=Layout(width='640px'))
 ''', 'interact(draw, turn=s);'),
+    'explore_graph, x': Case('from sgd_course.graph import explore_graph', GRAPH,
+                             page='graph with interact', button='Show all'),
+    'graph with interact': Case(START + '''
+import torch
+from sgd_course.plot import draw_autograd
+def draw(start):
+    x = torch.tensor(start).requires_grad_()
+    y = (2*x + 1)**2
+    y.backward()
+    draw_autograd(y, f'x = {start:.2f}, result = {y.item():.4g}, gradient = {x.grad.item():.4g}')
+''', 'interact(draw, start=slider());'),
+    'explore_slope, x': Case('from sgd_course.explorers import explore_slope',
+                             'explore_slope(lambda x: x**2, [.5])', handle='.sgd-map',
+                             page='slope with interact'),
+    'slope with interact': Case(WALK + START + '''
+def draw(start):
+    plt.figure(figsize=(6, 4))
+    plt.plot(X, X**2)
+    ends = np.array([start, start + .5])
+    plt.plot(ends, ends**2, 'ko')
+    plt.axline(*zip(ends, ends**2))
+    plt.plot([*ends, ends[1]], [ends[0]**2, ends[0]**2, ends[1]**2])
+    plt.title(f'slope {2*start + .5:.4g}')
+''', 'interact(draw, start=slider());'),
     'empty canvas': CASES['empty canvas']}
 
 # --- in the page
@@ -222,9 +248,9 @@ WATCH = r'''
     const { data } = context.getImageData(0, 0, width, height);
     return new Uint32Array(data.buffer).reduce((h, v) => (31*h + v) | 0, 0);
   };
-  const PICTURE = "img[src], canvas, .main-svg";
+  const SVG = ".main-svg, .sgd-graph svg", PICTURE = `img[src], canvas, ${SVG}`;
   bench.look = () => [...document.querySelectorAll(PICTURE)].filter(isOutput)
-    .map(e => e.matches(".main-svg") ? e.outerHTML : points(e)).join();
+    .map(e => e.matches(SVG) ? e.outerHTML : points(e)).join();
 
   // The picture has changed: the next frame shows it, and the first task after that is the time.
   let waiting = false;
@@ -252,7 +278,7 @@ WATCH = r'''
   };
   document.addEventListener("load", e => { if (e.target.tagName === "IMG") seen(e.target); }, true);
 
-  for (const name of ["drawImage", "fillRect", "putImageData"]) {
+  for (const name of ["drawImage", "fillRect", "putImageData", "stroke"]) {
     const draw = CanvasRenderingContext2D.prototype[name];
     CanvasRenderingContext2D.prototype[name] = function (...args) {
       draw.apply(this, args);
@@ -264,7 +290,7 @@ WATCH = r'''
   new MutationObserver(records => {
     for (const { target, addedNodes } of records) {
       const e = target.nodeType === 1 ? target : target.parentElement;
-      if (e?.closest(".main-svg") || e?.tagName === "IMG") seen(e);
+      if (e?.closest(SVG) || e?.tagName === "IMG") seen(e);
       for (const n of addedNodes) if (n.nodeType === 1) {
         if (n.matches(PICTURE)) seen(n);
         n.querySelectorAll(PICTURE).forEach(seen);
@@ -374,6 +400,7 @@ async def visit(bench, steps):
     seen = await bench.quiet(1000)
     r = dict(first=first_as_it_stays(seen) - start)
     if bench.case.others: r |= await frames(bench, start)
+    if bench.case.button: await page.get_by_role('button', name=bench.case.button).click()
     await bench.handle.focus()
     r['steps'] = []
     for _ in range(WARM_UP + steps):

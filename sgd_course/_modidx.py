@@ -1054,6 +1054,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'sgd_course.graph._Calls.__init__': ('api/graph.html#_calls.__init__', 'sgd_course/graph.py'),
                                   'sgd_course.graph._Calls.__torch_dispatch__': ( 'api/graph.html#_calls.__torch_dispatch__',
                                                                                   'sgd_course/graph.py'),
+                                  'sgd_course.graph._Calls._should_skip_dynamo': ( 'api/graph.html#_calls._should_skip_dynamo',
+                                                                                   'sgd_course/graph.py'),
                                   'sgd_course.graph._Explorer': ('api/graph.html#_explorer', 'sgd_course/graph.py'),
                                   'sgd_course.graph._Explorer.__repr__': ('api/graph.html#_explorer.__repr__', 'sgd_course/graph.py'),
                                   'sgd_course.graph._Explorer._at': ('api/graph.html#_explorer._at', 'sgd_course/graph.py'),

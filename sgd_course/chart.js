@@ -8,8 +8,8 @@ const short = v => !Number.isFinite(v) ? "beyond all numbers"
   ? v.toExponential(2).replace(/\.?0*e\+?/, "e") : String(+v.toPrecision(4));
 
 // Colours that can be told from the paper, whichever it is
-const tonesOf = el => {
-  const [r, g, b] = getComputedStyle(el).color.match(/[\d.]+/g).map(Number);
+const tonesOf = el => {   // off the page it has no colour
+  const [r, g, b] = (getComputedStyle(el).color.match(/[\d.]+/g) ?? [0, 0, 0]).map(Number);
   return r + g + b > 380 ? { ink: "#fff", path: "#56b4e9", spot: "#f0e442" }
     : { ink: "#000", path: "#0072b2", spot: "#d55e00" };
 };

@@ -28,6 +28,9 @@ class _Refused(ValueError): pass
 
 class _Calls(TorchDispatchMode):
     "Notes the calls that depend on `leaves`. Raises `ValueError` for what autograd cannot follow."
+    @classmethod
+    def _should_skip_dynamo(cls): return False  # nothing is compiled; its import takes a second
+
     def __init__(self, leaves):
         super().__init__()
         self.noted, self.known = [], {id(t) for t in leaves}

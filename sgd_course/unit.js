@@ -57,7 +57,7 @@ function render({ model, el }) {
   };
   const hand = () => handOf(s.w[here()], s.b[here()]);
   const ofUnit = [
-    slider("direction", [0, 360, 1], () => hand().turn, turn => setHand({ turn }),
+    slider("direction", [0, 359, 1], () => hand().turn, turn => setHand({ turn }),
            v => `${short(+v.toFixed(1))}°`),
     slider("slope", [0.1, 10, 0.1], () => hand().slope, slope => setHand({ slope }), two),
     slider("shift", [-reach, reach, reach / 100], () => hand().place,

@@ -12,15 +12,20 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import shown
 from conftest import REPO, offline_env, run
 from playwright.sync_api import expect
-from test_surface import STATE, opened, state_of
+from test_surface import RENDER, STATE, opened, state_of
 
 from sgd_course.curve import make_roller_coaster
 from sgd_course.explorers import (SlopePicture, SweepPicture, WidthPicture, explore_descent, explore_fit,
                                   explore_momentum, explore_slope, explore_width)
+from sgd_course.filters import explore_filters
+from sgd_course.graph import explore_graph
 from sgd_course.layers import make_bullseye, plane_scores, width_sweep
 from sgd_course.optimizers import ravine
+from sgd_course.schedules import small_cnn
 from sgd_course.selection import lr_sweep
 from sgd_course.slope import slope
+from sgd_course.surface import explore_surface
+from sgd_course.unit import explore_unit
 
 # the function that a cell of a lesson calls -> the lesson, and the lines before it that the call needs
 EXPLORERS = {
@@ -53,6 +58,31 @@ def test_all_are_here():
     "Each that the package has, and each that a lesson shows."
     defined = re.findall(r'^def (explore_\w+)', (REPO/'sgd_course'/'explorers.py').read_text(), re.M)
     assert sorted(defined) == sorted(EXPLORERS)
+
+
+# --- in a page
+
+OFF_THE_PAGE = RENDER.replace("document.querySelector('main')", 'window.off = document.createElement("div")')
+
+
+def test_drawn_before_it_is_on_the_page_and_after_it_has_left(browser):
+    "As JupyterLab does with a cell that is scrolled away; off the page, nothing has a size or a colour."
+    torch.manual_seed(0)
+    widgets = [explore_surface('bowl'), explore_slope(lambda x: x**2, [1, .5]), explore_unit(),
+               explore_graph(lambda x: (2*x + 1)**2, x=3.), explore_filters(small_cnn())]
+    for widget in widgets:
+        page = browser.new_page()
+        errors = []
+        page.on('pageerror', lambda e, errors=errors: errors.append(str(e)))
+        page.set_content(f'<!doctype html><html lang="en"><title>A widget</title><style>{widget._css}</style><main></main>')
+        page.evaluate(OFF_THE_PAGE, [widget._esm, state_of(widget)])
+        page.evaluate("document.querySelector('main').append(off)")
+        page.wait_for_function("document.querySelector('main :is(canvas, svg)')?.getBoundingClientRect().height > 40")
+        page.evaluate("off.remove(); document.body.className = 'other'")   # what is watched has changed
+        page.wait_for_timeout(100)
+        page.evaluate("document.querySelector('main').append(off)")
+        assert errors == [] and page.locator('main :is(canvas, svg)').first.is_visible()
+        page.close()
 
 
 # --- in Python
