@@ -106,6 +106,22 @@ def sphinx(source: Path, out: Path, doctrees: Path) -> int:
     return build_main(['-q', '-W', '--keep-going', '-c', str(HERE), '-d', str(doctrees), str(source), str(out)])
 
 
+MENDED = {   # what axe-core finds in the theme's pages
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="The course">',
+    '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="This page">',
+    '<aside class="toc-drawer no-toc">': '<aside class="toc-drawer no-toc" aria-label="This page">',
+    '<div id="search-results"></div>': '<h1>Search</h1><div id="search-results" ></div>'}
+
+
+def mend(page: Path):
+    "Names and levels that a screen reader needs; a page that has them stays as it is."
+    text = old = page.read_text(encoding='utf-8')
+    for a, b in MENDED.items(): text = text.replace(a, b)
+    text = re.sub(r'<th class="head[^"]*"><p></p></th>', '<td></td>', text)   # a column without a name
+    if text != old: page.write_text(text, encoding='utf-8')
+
+
 def main() -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('out', type=Path)
@@ -123,7 +139,7 @@ def main() -> int:
     shutil.rmtree(out/'_media', ignore_errors=True)
     write_pages(cache/'pages', Media(out/'_media', cache/'pictures'), done, git_url)
     failed = sphinx(cache/'pages', out, cache/'doctrees')
-    shutil.rmtree(out/'.doctrees', ignore_errors=True)
+    for page in out.rglob('*.html'): mend(page)
     print(f'{ran - start:.0f} s for the notebooks, {time.perf_counter() - ran:.0f} s for the pages')
     return failed
 

@@ -26,8 +26,10 @@ myst_heading_slug_func = 'conf.slug'
 html_theme = 'furo'
 html_title = 'SGD, step by step'
 html_static_path = ['static']
+html_favicon = 'static/icon.svg'
 html_css_files = ['site.css']
-html_js_files = [('widgets.js', {'defer': 'defer'})]
+html_js_files = [(name, {'defer': 'defer'}) for name in ('reading.js', 'widgets.js')]
+html_use_index = False
 html_copy_source = html_show_sourcelink = html_show_sphinx = html_show_copyright = False
 html_math_renderer = 'mathml'
 html_theme_options = dict(navigation_with_keys=False, footer_icons=[])
@@ -43,7 +45,7 @@ def inline(self, node):
 
 
 def block(self, node):
-    self.body.append(f'<div class="sgd-formula" tabindex="0">{formula(node, "block")}</div>')
+    self.body.append(f'<div class="sgd-formula">{formula(node, "block")}</div>')
     raise nodes.SkipNode
 
 

@@ -53,6 +53,12 @@ def with_files(text: str, media: Media, up: str) -> str:
     return DATA_PNG.sub(one, text)
 
 
+def holder(state, path):
+    "What has the buffer at the path, if it is still there."
+    for part in path[:-1]: state = state and state[part]
+    return state
+
+
 def widget_file(model: dict, media: Media) -> tuple:
     "The name of the file with a widget's state, and how many bytes it makes the page load."
     state, buffers, parts = dict(model['state']), [], []
@@ -60,6 +66,7 @@ def widget_file(model: dict, media: Media) -> tuple:
     style = media.put(state.pop('_css', '').encode(), 'css')
     start = 0
     for b in model.get('buffers', []):
+        if not holder(state, b['path']): continue   # a picture that was taken out
         data = base64.b64decode(b['data'])
         buffers.append(dict(path=b['path'], start=start, length=len(data)))
         start += len(data)
@@ -154,6 +161,7 @@ def page_of(path: Path, done: Path, media: Media, exercises: dict, depth=0, git_
     models, cells = book.metadata.get('widgets', {}).get(STATE, {}).get('state', {}), []
     for cell in book.cells:
         if cell.cell_type == 'markdown':
+            cell.source = cell.source.replace('Run the next cell (**Shift+Enter**), and drag', 'Drag')
             if cell.source.startswith('# ') and depth == 0 and path.stem != 'index':
                 cell.source += '\n\n' + opening(path.stem, git_url)
             cells.append(cell)

@@ -56,7 +56,7 @@ def parameters(f) -> str:
     line = lambda tag, cells: ''.join(f'<{tag}>{c}</{tag.split()[0]}>' for c in cells)
     body = ''.join(f'<tr>{line("td", (a, b and code(b), c, d))}</tr>' for a, b, c, d in rows)
     head = line('th scope="col"', ('name', 'type', 'default', 'what it is'))
-    return f'<table class="sgd-parameters"><tr>{head}</tr>{body}</table>'
+    return f'<div class="sgd-table"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def short(value) -> str:
@@ -79,7 +79,7 @@ class Raw(str):
 
 def entry(module, name, thing, page, level=3) -> str:
     "Markdown of one name."
-    title = f'{"#"*level} `{name}`\n'
+    title = f'{"#"*level} {name}\n'
     where = page and f'\n<a class="sgd-cell" href="../{page}.html#{name}">The cell that defines it</a>\n'
     if not callable(thing):
         return f'{title}\n{prose(f"A value: `{short(thing)[:300]}`")}\n{where or ""}'
