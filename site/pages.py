@@ -2,7 +2,6 @@
 import ast
 import base64
 import hashlib
-import html
 import inspect
 import io
 import json
@@ -54,8 +53,8 @@ def with_files(text: str, media: Media, up: str) -> str:
 
 
 def holder(state, path):
-    "What has the buffer at the path, if it is still there."
-    for part in path[:-1]: state = state and state[part]
+    "What has the buffer at the path; None if it is gone."
+    for part in path[:-1]: state = None if state is None else state[part]
     return state
 
 
@@ -66,7 +65,7 @@ def widget_file(model: dict, media: Media) -> tuple:
     style = media.put(state.pop('_css', '').encode(), 'css')
     start = 0
     for b in model.get('buffers', []):
-        if not holder(state, b['path']): continue   # a picture that was taken out
+        if holder(state, b['path']) is None: continue   # a picture that was taken out
         data = base64.b64decode(b['data'])
         buffers.append(dict(path=b['path'], start=start, length=len(data)))
         start += len(data)
