@@ -294,6 +294,8 @@ def _guarded(thread):
             with suppress(OSError, TypeError): os.chdir(folder)
 
 # %% ../nbs/api/check.ipynb #8937f0c8
+_RESTART = ' It is still running: restart the kernel.'
+
 def _within(seconds, f):
     "Run `f()` in a thread, for so many seconds of computing at most. Raises `TimeoutError`."
     runner = _Runner(f)
@@ -301,14 +303,16 @@ def _within(seconds, f):
         runner.start()
         try: late = runner.watch(seconds)
         finally: runner.stop()  # also when the learner interrupts the kernel
-    if late and not runner.ended(): late += ' It is still running: restart the kernel.'
+    if late and not runner.ended(): late += _RESTART
     if late: raise TimeoutError(f'It was stopped after {late}')
 
 # %% ../nbs/api/check.ipynb #7e9e79af
 def _where(error, *ours):
     "The line of the answer in which an error came up, if it is known."
+    from sgd_course import exercises
     files = {f.__code__.co_filename for f in ours if hasattr(f, '__code__')}
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in files]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in files
+              and not f.filename.startswith(exercises.__path__[0])]  # a `use` may call others
     own = [f for f in frames if f.filename == frames[0].filename]
     return f', in line {own[-1].lineno}: `{own[-1].line}`' if own and own[-1].line else ''
 
@@ -484,7 +488,7 @@ def _input_row(self: Exercise, case):
     return ', '.join(f'{n} = {_short(v)}' for n, v in zip(self.names, case)) or 'none'
 
 # %% ../nbs/api/check.ipynb #ca5169f9
-_AFTER = ' is not as it should be afterwards.'
+_AFTER, _STOPPED = ' is not as it should be afterwards.', 'It stopped with an error'
 
 @patch
 def _problem(self: Exercise, case, got, want):
@@ -492,7 +496,7 @@ def _problem(self: Exercise, case, got, want):
     if got.error:
         where = _where(got.error, _call, self.use)
         returned = f'{type(got.error).__name__}: {got.error}'
-        return f'It stopped with an error{where}.', returned, _short(want.result)
+        return f'{_STOPPED}{where}.', returned, _short(want.result)
     if want.result is not None and (said := _differ(got.result, want.result, self.tol)):
         return said, _short(got.result), _short(want.result)
     before = [_state(v, v) for v in case]

@@ -49,10 +49,12 @@ const tonesOf = el => {
     : { ink: "#000", path: "#0072b2", spot: "#d55e00" };
 };
 
+// A pen on an empty canvas, whose size is set only if it has changed: the page lies it out anew
 const penOf = (canvas, width, height) => {
-  const k = Math.max(1, devicePixelRatio);
-  Object.assign(canvas, { width: Math.round(width * k), height: Math.round(height * k) });
-  const pen = canvas.getContext("2d");
+  const k = Math.max(1, devicePixelRatio), pen = canvas.getContext("2d");
+  const size = { width: Math.round(width * k), height: Math.round(height * k) };
+  if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
+  pen.reset();
   pen.scale(k, k);
   return Object.assign(pen, { font: "12px system-ui, sans-serif", lineJoin: "round" });
 };
@@ -115,7 +117,9 @@ function paintMap(map, paper, surface, run, { ink, path, spot }) {
   pen.beginPath();
   for (const [x, y] of dots) pen.lineTo(x, y);
   pen.stroke();
-  for (const p of dots) { dot(p, 2); pen.fill(); }
+  pen.beginPath();
+  for (const [x, y] of dots) { pen.moveTo(x, y); pen.arc(x, y, 2, 0, 7); }
+  pen.fill();
   Object.assign(pen, { fillStyle: ink, textAlign: "center", textBaseline: "middle",
                        font: "bold 18px system-ui, sans-serif" });
   for (const [mark, points] of [["+", surface.minima], ["\u00d7", surface.saddles]])

@@ -22,7 +22,6 @@ from torch import nn
 
 from .data import threes_and_sevens
 from .explore import LiveWidget, _files, twin_name
-from .plot import in_jupyter
 
 # %% ../nbs/api/draw.ipynb #f571a409
 BOX, PEN = 20, 2.6  # longer side of a digit of MNIST, and width of its lines, in pixels

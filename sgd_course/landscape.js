@@ -77,14 +77,16 @@ const lossOf = (surface, s) => {
 function descend(surface, s) {
   const loss = lossOf(surface, s), normal = normals(s.seed ?? 1), memory = [{}, {}];
   const { xlim, ylim } = surface, size = Math.max(xlim[1] - xlim[0], ylim[1] - ylim[0]);
-  const sigma = s.noise ? s.noise * Math.hypot(...loss(...surface.start).slice(1)) : 0;
+  const { noise: [[a], [b, c]], examples: all } = surface;
+  const apart = s.bs ? Math.sqrt((all ? (all - s.bs) / (all - 1) : 1) / s.bs) : 0;   // lesson 09
   const inside = ([x, y]) => surface.kind !== "grid"
     || (x >= xlim[0] && x <= xlim[1] && y >= ylim[0] && y <= ylim[1]);
   const near = w => w.every(v => Math.abs(v) < FAR * size);
   let w = [...s.start], [value, ...grad] = loss(...w), last = null, end = "";
   const path = [w], losses = [value];
   for (let k = 0; k < s.steps && !end; k++) {
-    const noisy = grad.map(g => sigma ? g + sigma * normal() : g);
+    const [p, q] = apart ? [normal(), normal()] : [0, 0];
+    const noisy = [grad[0] + apart * a * p, grad[1] + apart * (b * p + c * q)];
     const direction = noisy.map((g, i) => OPTIMIZERS[s.optimizer](g, memory[i], s));
     const next = w.map((v, i) => v - s.lr * direction[i]);
     last = { before: w, grad: noisy, direction, after: next };
@@ -143,15 +145,15 @@ function judge(surface, s, run, { high, low }) {
     while (k >= 0 && far(path[k], point) < close) k--;
     return k + 1 < n || (n > 0 && k + 1 === n && far(path[n - 1], last) < close) ? k + 1 : null;
   };
-  if (!s.noise && surface.saddles.some(point => settled(point) !== null))
+  if (!s.bs && surface.saddles.some(point => settled(point) !== null))
     return "is stuck at a saddle point: the gradient is almost 0, and yet there is a way down";
   for (const point of surface.minima) {
     const when = settled(point), name = nameOf(surface, loss, point, (high - low) * 1e-9);
     if (when !== null) return `reaches ${name} after ${steps(when)}`
-      + (overshoots(path) > 1 && !s.noise ? ", overshooting on the way" : "");
+      + (overshoots(path) > 1 && !s.bs ? ", overshooting on the way" : "");
     const tail = path.slice(-Math.ceil(n / 3)), mean = [0, 1].map(
       i => tail.reduce((sum, p) => sum + p[i], 0) / tail.length);
-    if (s.noise && far(mean, point) < 0.1 && tail.every(p => far(p, point) < 0.35))
+    if (s.bs && far(mean, point) < 0.1 && tail.every(p => far(p, point) < 0.35))
       return `hovers around ${name}: the noise does not let it settle`;
   }
   const outside = [surface.xlim, surface.ylim].some(
@@ -160,18 +162,18 @@ function judge(surface, s, run, { high, low }) {
   const q = Math.max(1, n >> 2), late = mean(n + 1 - q, n + 1);
   const before = mean(n + 1 - 2 * q, n + 1 - q);
   if (outside && losses[n] > losses[0]) return "diverges: each step takes it farther away";
-  if (shakes && !s.noise) {
+  if (shakes && !s.bs) {
     const [now, then] = [late - low, before - low];
     return now > 1.1 * then ? "diverges: it oscillates ever more widely"
       : now > 0.9 * then ? "oscillates from one side to the other, and comes no closer"
       : "oscillates from one side to the other, and comes closer";
   }
   const still = far(half[0], last) < 5 * close && losses[n] - low > 0.02 * (high - low);
-  if (!s.noise && still && isFlat(loss, last, scale, high - low, close / 4))
+  if (!s.bs && still && isFlat(loss, last, scale, high - low, close / 4))
     return "is stuck on a plateau: the gradient is almost 0, and so are the steps";
   if (losses[n] > losses[0]) return "has gone uphill: the loss is larger than at the start";
   const rises = losses.slice(-q).filter((v, k, some) => v > some[k - 1]).length;
-  if (s.noise && rises > q / 4 && late - low > 0.8 * (before - low))
+  if (s.bs && rises > q / 4 && late - low > 0.8 * (before - low))
     return "is thrown about by the noise, and comes no closer";
   const [lowest] = surface.minima.map(p => `; its minimum is ${short(loss(...p)[0])}`);
   return `converges slowly: after ${steps(n)} the loss is ${short(losses[n])}${lowest ?? ""}`;

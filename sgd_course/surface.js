@@ -1,7 +1,8 @@
 // A loss of two weights as a map, and what an optimizer does on it, all computed in the page, with
 // landscape.js and contours.js. From Python: _surfaces (each with what `descend` needs, and name,
-// labels, note and lrs), _defaults of the optimizers, _twin, and _reset (where Reset goes). Both ways, to Python at most ten
-// times a second: surface, optimizer, start, lr, mom, sqr_mom, noise, condition and steps.
+// labels, note and lrs), _defaults (of each optimizer that is offered), _batches (is there a slider
+// for their size?), _twin, and _reset (where Reset goes). Both ways, to Python at most ten times a
+// second: surface, optimizer, start, lr, mom, sqr_mom, bs (`null`: all), condition and steps.
 
 const SEND_EVERY = 100;   // ms
 const tens = (from, to) => [...Array(10 * (to - from) + 1).keys()].map(
@@ -10,9 +11,9 @@ const SLIDERS = {   // trait: what it is called, and where it stops
   lr: ["learning rate", tens(-6, 1)],
   mom: ["momentum", [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99]],
   sqr_mom: ["beta2 (sqr_mom)", [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999]],
-  noise: ["gradient noise", [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2]],
+  bs: ["batch size", [...Array(11).keys()].map(k => 2 ** k)],
   condition: ["condition number", [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 200, 500, 1000]],
-  steps: ["steps", null],
+  steps: ["steps", []],
 };
 const TRAITS = ["surface", "optimizer", "start", ...Object.keys(SLIDERS)];
 
@@ -50,7 +51,7 @@ function render({ model, el }) {
   const settings = (surface, optimizer) => kept[`${surface.name} ${optimizer}`]
     ?? { lr: surface.lrs[optimizer], ...defaults[optimizer] };
   const choose = surface => change({
-    surface: surface.name, start: [...surface.start], condition: surface.condition ?? 1,
+    surface: surface.name, start: [...surface.start], condition: surface.condition ?? 1, bs: null,
     ...settings(surface, s.optimizer) });
 
   const map = control("canvas", { tabIndex: 0, className: "sgd-map" });
@@ -60,25 +61,31 @@ function render({ model, el }) {
   curve.setAttribute("role", "img");
   const slices = [0, 1].map(() => make("canvas", { className: "sgd-slice" }));
   for (const canvas of slices) canvas.setAttribute("role", "img");
-  const words = make("strong"), note = make("p"), table = make("table");
+  const words = make("strong"), table = make("table");
+  const note = make("p"), batch = make("p", { hidden: !model.get("_batches") });
   const reset = control("button", { type: "button", textContent: "Reset" });
   const pick = control("select");
   pick.append(...surfaces.map(({ name }) => make("option", { textContent: name })));
   pick.addEventListener("change", () => choose(surfaces[pick.selectedIndex]));
-  const radios = Object.keys(OPTIMIZERS).map(name => {
+  const offered = Object.keys(defaults), radios = offered.map(name => {
     const radio = control("input", { type: "radio", name: group, value: name });
     radio.addEventListener("change",
       () => change({ optimizer: name, ...settings(here(), name) }));
     return radio;
   });
-  const rows = Object.entries(SLIDERS).map(([trait, [name, values]]) => {
-    const stops = values ?? [...Array(most + 1).keys()];
-    const range = control("input", { type: "range", min: 0, max: stops.length - 1, step: 1 });
-    const value = make("output");
-    const row = make("label", {}, make("span", { textContent: name }), range, value);
-    range.addEventListener("input", () => change({ [trait]: stops[+range.value] }));
-    row.hidden = trait === "condition" && !surfaces.some(slides);
-    return { trait, stops, range, value, row };
+  // where a slider stops; a batch of all examples is `null`
+  const stopsOf = trait => trait === "steps" ? [...Array(most + 1).keys()]
+    : trait !== "bs" ? SLIDERS[trait][1]
+    : [...SLIDERS.bs[1].filter(v => v < (here().examples ?? Infinity)), null];
+  const idle = trait => trait === "bs" ? !model.get("_batches")
+    : trait === "condition" ? !surfaces.some(slides)
+    : trait.endsWith("mom") && !offered.some(name => trait in defaults[name]);
+  const rows = Object.entries(SLIDERS).map(([trait, [name]]) => {
+    const range = control("input", { type: "range", min: 0, step: 1 }), value = make("output");
+    const row = make("label", { hidden: idle(trait) },
+                     make("span", { textContent: name }), range, value);
+    range.addEventListener("input", () => change({ [trait]: stopsOf(trait)[+range.value] }));
+    return { trait, range, value, row };
   });
   live(el, model);
   el.classList.add("sgd-surface");
@@ -86,7 +93,8 @@ function render({ model, el }) {
     make("div", { className: "sgd-choice" },
       make("label", { hidden: surfaces.length < 2 },
            make("span", { textContent: "surface" }), pick),
-      make("fieldset", {}, make("legend", { textContent: "optimizer" }), ...radios.map(
+      make("fieldset", { hidden: offered.length < 2 },
+        make("legend", { textContent: "optimizer" }), ...radios.map(
         radio => make("label", {}, radio, make("span", { textContent: radio.value }))))),
     make("div", { className: "sgd-sliders" }, ...rows.map(r => r.row)),
     make("div", { className: "sgd-verdict" }, make("div", { ariaLive: "polite" }, words), reset),
@@ -97,8 +105,7 @@ function render({ model, el }) {
       make("div", {}, curve, table)),
     make("div", { className: "sgd-views" }, ...slices.map(canvas => make("div", {}, canvas))),
     make("p", { textContent: "Slices: the loss along each weight, while the other one stays where "
-      + "the steps end. Gradient noise, such as a small batch has: at 1 it is as large as the "
-      + "gradient where this surface begins." }), note);
+      + "the steps end." }), batch, note);
 
   // the cells stay, since a new table takes milliseconds
   const lines = ["", "weight", "gradient", "direction", "lr × direction", "new weight"];
@@ -112,37 +119,52 @@ function render({ model, el }) {
   function fill(surface, { last, losses }) {
     const empty = ["", ""], { before, grad, direction, after } = last
       ?? { before: s.start, grad: empty, direction: empty, after: s.start };
-    caption.textContent = `Step ${losses.length - 1}; loss ${short(losses.at(-1))}`;
+    write(caption, `Step ${losses.length - 1}; loss ${short(losses.at(-1))}`);
     const numbers = [surface.labels, before, grad, direction,
                      direction.map(d => d === "" ? "" : s.lr * d), after];
     numbers.forEach((pair, i) => pair.forEach((v, j) => {
-      cells[i][j].textContent = typeof v === "number" ? short(v) : v;
+      write(cells[i][j], typeof v === "number" ? short(v) : v);
     }));
   }
 
-  function show() {
-    const surface = here();
-    rows.forEach(({ trait, stops, range, value, row }) => {
-      const far = i => Math.abs(stops[i] - s[trait]);
+  // Only what differs is written: the page lies out anew what it is told, even if it is the same
+  const write = (e, text) => { if (e.textContent !== text) e.textContent = text; };
+  function tellSettings(surface) {
+    rows.forEach(({ trait, range, value, row }) => {
+      const stops = stopsOf(trait), far = i => Math.abs((stops[i] ?? 1e9) - (s[trait] ?? 1e9));
+      range.max = stops.length - 1;
       range.value = stops.reduce((best, _, i) => far(i) < far(best) ? i : best, 0);
-      value.textContent = short(s[trait]);
-      range.setAttribute("aria-valuetext", value.textContent);
+      const text = s[trait] === null ? `all ${surface.examples ?? ""}` : short(s[trait]);
+      range.setAttribute("aria-valuetext", text);
       range.disabled = trait === "condition" ? !slides(surface)   // stays where it is, for peace
         : trait.endsWith("mom") && !(trait in defaults[s.optimizer]);
       row.classList.toggle("sgd-off", range.disabled);
-      if (range.disabled && !(trait === "condition" && surface.fixed))
-        value.textContent = "not used";
+      const used = !range.disabled || trait === "condition" && surface.fixed;
+      write(value, used ? text : "not used");
     });
     radios.forEach(radio => { radio.checked = radio.value === s.optimizer; });
     pick.selectedIndex = surfaces.indexOf(surface);
-    note.textContent = surface.note;
+    write(note, surface.note);
     note.hidden = !surface.note;
-    const run = descend(surface, s);
-    fill(surface, run);
-    if (!map.clientWidth) return;   // not on the page yet
-    const tones = tonesOf(el);
+    write(batch, "A batch's gradient is that of all examples, and noise (lesson 09): "
+      + (surface.examples ? `as large as measured at the minimum, of ${surface.examples} examples.`
+        : "here one example's is as large as the gradient where this surface begins."));
+  }
+  function tellRun(surface, run, last) {
+    write(words, `${s.optimizer} ${judge(surface, s, run, scan)}.`);
+    slices.forEach((canvas, i) => {
+      canvas.ariaLabel = `Loss along the ${surface.labels[i]}, the other one at `
+        + short(last[1 - i]);
+    });
+    const ends = [run.losses[0], run.losses.at(-1)].map(short);
+    curve.ariaLabel = `Loss at each step, from ${ends[0]} to ${ends[1]}`;
+    map.ariaLabel = `Contours of the loss ${surface.name}. Start at ${s.start.map(short)
+      .join(", ")}; end at ${run.path.at(-1).map(short).join(", ")}. ${words.textContent} `
+      + "Arrow keys move the start, with Shift in smaller steps.";
+  }
+  function paint(surface, run, last) {   // reads sizes: before anything is written
+    const tones = tonesOf(el), size = [map.clientWidth, map.clientHeight, devicePixelRatio];
     // the map itself is kept: only the trajectory is drawn for each movement
-    const size = [map.clientWidth, map.clientHeight, devicePixelRatio];
     const key = [surface.name, s.condition, tones.ink, ...size].join();
     if (key !== drawn) {
       scan = survey(surface, s, CELLS);
@@ -150,18 +172,16 @@ function render({ model, el }) {
     }
     paintMap(map, paper, surface, run, tones);
     paintCurve(curve, run, tones);
+    slices.forEach((canvas, i) => paintSlice(canvas, surface, s, last, i, tones));
+  }
+  function show() {
+    const surface = here(), run = descend(surface, s);
     const last = run.path.at(-1).map((v, i) => clamp(v, [surface.xlim, surface.ylim][i]));
-    slices.forEach((canvas, i) => {
-      paintSlice(canvas, surface, s, last, i, tones);
-      canvas.ariaLabel = `Loss along the ${surface.labels[i]}, the other one at `
-        + short(last[1 - i]);
-    });
-    words.textContent = `${s.optimizer} ${judge(surface, s, run, scan)}.`;
-    const ends = [run.losses[0], run.losses.at(-1)].map(short);
-    curve.ariaLabel = `Loss at each step, from ${ends[0]} to ${ends[1]}`;
-    map.ariaLabel = `Contours of the loss ${surface.name}. Start at ${s.start.map(short)
-      .join(", ")}; end at ${run.path.at(-1).map(short).join(", ")}. ${words.textContent} `
-      + "Arrow keys move the start, with Shift in smaller steps.";
+    const there = map.clientWidth > 0;   // on the page already
+    if (there) paint(surface, run, last);
+    tellSettings(surface);
+    fill(surface, run);
+    if (there) tellRun(surface, run, last);
   }
 
   // mouse, finger or pen: the first one that touches moves the start, until it is lifted

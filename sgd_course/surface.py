@@ -9,7 +9,7 @@ __all__ = ['Surface', 'named_surfaces', 'curve_surface', 'quadratic_surface', 'b
 # %% ../nbs/api/surface.ipynb #94ccd07f
 import inspect
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
 import numpy as np
@@ -42,9 +42,19 @@ class Surface:
     saddles: tuple = ()    # where the saddle points are
     note: str = ''         # a sentence for below the picture
     condition: float|None = None  # condition number to begin with, if `f` takes one
+    noise: tuple = ()      # (2, 2) factor of the covariance of one example's gradient
+    examples: int|None = None  # how many there are; `None`: no end of them
     page: dict = field(default_factory=dict)  # `kind` and numbers for landscape.js
 
 # %% ../nbs/api/surface.ipynb #348efd06
+@patch
+def factor(self: Surface):
+    "`noise`; if nothing is known, as much for both weights as the gradient at the start."
+    if len(self.noise): return self.noise
+    w = torch.tensor(self.start, dtype=torch.float64, requires_grad=True)
+    self.loss()(w).backward()
+    return (w.grad.norm()*torch.eye(2)).tolist()
+
 @patch
 def message(self: Surface):
     "What the page needs of a surface."
@@ -53,7 +63,8 @@ def message(self: Surface):
     return dict(name=self.name, xlim=list(self.xlim), ylim=list(self.ylim),
                 start=list(self.start), lrs=dict(zip(_OPTIMIZERS, self.lrs)),
                 labels=list(self.labels), minima=points(self.minima),
-                saddles=points(self.saddles), note=self.note) | more | self.page
+                saddles=points(self.saddles), note=self.note, noise=self.factor(),
+                examples=self.examples) | more | self.page
 
 @patch
 def loss(self: Surface, condition=None):
@@ -105,11 +116,17 @@ def curve_surface(
     best = torch.linalg.lstsq(x, speed[:, None]).solution[:, 0]
     value = ((x @ best - speed)**2).mean().item()
     h = (2*x.T @ x/len(x))[:2, :2]
-    name = f'curve fit, {"standardised" if standardized else "raw"}'
+    name = f'curve fit, {"standardised time" if standardized else "time in seconds"}'
     (a, b), reach = best[:2].tolist(), (35, 35) if standardized else (2, 35)
     lims = [(v - r, v + r) for v, r in zip((a, b), reach)]
     lrs = (.2, .05, .5, 1.) if standardized else (1e-5, 5e-6, .05, .1)
-    return quadratic_surface(h, (a, b), value, name, lims, params[:2].tolist(), lrs, ('a', 'b'))
+    s = quadratic_surface(h, (a, b), value, name, lims, params[:2].tolist(), lrs, ('a', 'b'))
+    grads = 2*(x @ best - speed)[:, None]*x[:, :2]
+    return replace(s, noise=_factor(grads), examples=len(grads))
+
+def _factor(grads):
+    "(2, 2) lower-triangular factor of the covariance of the rows, (n, 2)."
+    return torch.linalg.cholesky(grads.T.cov(correction=0)).tolist()
 
 # %% ../nbs/api/surface.ipynb #546e5a88
 def quadratic_surface(
@@ -296,14 +313,17 @@ def classifier_surface(n=41) -> Surface:  # with that many points of the grid al
     def loss(u, v): return binary_cross_entropy(rest + u*x[:, i, None] + v*x[:, j, None], y)
     where = [f'weight of row {k//28}, column {k % 28}' for k in (i, j)]
     lims = [(w[k].item() - 8, w[k].item() + 8) for k in (i, j)]
-    return grid_surface(loss, *lims, '3-7 classifier', labels=where, n=n)
+    s = grid_surface(loss, *lims, '3-7 classifier', labels=where, n=n)
+    return replace(s, noise=_factor((p - y)*x[:, [i, j]]), examples=len(x))
 
 # %% ../nbs/api/surface.ipynb #08e1b96e
 class _Map:
     "Figures of trajectories on one surface, on one figure that is kept."
-    def __init__(self, surface, start, lrs, steps, condition):
-        self.surface, self.start, self.lrs, self.steps = surface, start, lrs, steps
-        self.f = surface.loss(condition)
+    def __init__(self, surface, start, reset):
+        self.surface, self.start, self.steps = surface, start, reset['steps']
+        self.lrs = dict(zip(_OPTIMIZERS, surface.lrs))
+        if reset['lr']: self.lrs[reset['optimizer']] = reset['lr']
+        self.f = surface.loss(reset['condition'] if surface.condition else None)
         self.fig, ax = subplots(figsize=(3.6, 3), shown=False)
         lims = surface.xlim, surface.ylim
         x, y = (torch.linspace(*lim, 81, dtype=torch.float64) for lim in lims)
@@ -317,8 +337,8 @@ class _Map:
         self.first, = ax.plot(*[[v] for v in start], 'o', mec=ORANGE, mfc='none', ms=9, mew=3,
                               animated=True)
 
-    def __call__(self, optimizer):
-        lr = self.lrs[optimizer]
+    def __call__(self, optimizer, lr=None):
+        lr = lr or self.lrs[optimizer]
         path = run_optimizer(_OPTIMIZERS[optimizer], self.f, self.start, lr, self.steps)
         self.line.set_data(path[:, 0], path[:, 1])
         first, last = self.f(path[0]).item(), self.f(path[-1]).item()
@@ -334,15 +354,16 @@ def _used(optimizer):
 
 class _Explorer:
     "What an explorer of surfaces does in Python."
-    def _prepare(self, surfaces, optimizer, start, lr, steps):
-        self._all = {s.name: s for s in surfaces}
+    def _prepare(self, surfaces, optimizers, batches, start, lr, steps):
+        self._all, optimizer = {s.name: s for s in surfaces}, optimizers[0]
         first, name = surfaces[0], twin_name()  # the model's name too
         settings = dict(mom=.9, sqr_mom=.999) | _used(optimizer)
         state = dict(surface=first.name, optimizer=optimizer, start=start or list(first.start),
                      lr=lr or dict(zip(_OPTIMIZERS, first.lrs))[optimizer],
-                     noise=0., condition=first.condition or 1., steps=steps, **settings)
+                     bs=None, condition=first.condition or 1., steps=steps, **settings)
         return state | dict(_surfaces=[s.message() for s in surfaces], _reset=state, _twin=name,
-                            _defaults={n: _used(n) for n in _OPTIMIZERS}, model_id=name)
+                            _defaults={n: _used(n) for n in optimizers}, _batches=batches,
+                            model_id=name)
 
     def __repr__(self):
         hint = '' if in_jupyter() else ': a map in a notebook'
@@ -351,7 +372,7 @@ class _Explorer:
 # %% ../nbs/api/surface.ipynb #a11e45b8
 @patch
 def trajectory(self: _Explorer):
-    "(steps + 1, 2) weights, by Python's own optimizer, as the widget is set; without noise."
+    "(steps + 1, 2) weights, by Python's own optimizer, as the widget is set, of all examples."
     cls = _OPTIMIZERS[self.optimizer]
     settings = {k: getattr(self, k) for k in _used(self.optimizer)}
     return run_optimizer(cls, self._all[self.surface].loss(self.condition), self.start, self.lr,
@@ -360,18 +381,23 @@ def trajectory(self: _Explorer):
 @patch
 def _static(self: _Explorer):
     "HTML of the fallback."
-    first = self._reset
-    s = self._all[first['surface']]
-    lrs = dict(zip(_OPTIMIZERS, s.lrs)) | {first['optimizer']: first['lr']}
-    draw = _Map(s, first['start'], lrs, first['steps'], first['condition'])
-    return Flipbook(draw, optimizer=list(_OPTIMIZERS)).twin(range(4))
+    first, surfaces, some = self._reset, list(self._all.values()), list(self._defaults)
+    draw = _Map(surfaces[0], first['start'], first)
+    if len(some) > 1: return _pictures(draw, optimizer=some)
+    if len(surfaces) > 1:
+        rest = [_Map(s, s.start, first | dict(lr=None)) for s in surfaces[1:]]
+        return ''.join(_pictures(d, optimizer=some) for d in (draw, *rest))
+    return _pictures(draw, optimizer=some, lr=[_short(k*first['lr']) for k in (.1, .4, 1, 1.2)])
+
+def _pictures(draw, **positions):
+    book = Flipbook(draw, **positions)
+    return book.twin(range(len(book)))
 
 # %% ../nbs/api/surface.ipynb #97be606d
-def _valid_optimizer(name):
-    name = getattr(name, '__name__', name)
-    if name not in _OPTIMIZERS:
-        raise ValueError(f'optimizer is {name!r}: expected one of {list(_OPTIMIZERS)}.')
-    return name
+def _one_of(offered, optimizer):
+    name = getattr(optimizer, '__name__', optimizer)
+    if name in tuple(offered): return name
+    raise ValueError(f'optimizer is {name!r}: expected one of {list(offered)}.')
 
 def _valid_start(start):
     try: return [real('start', v) for _, v in zip('ab', start, strict=True)]
@@ -386,7 +412,7 @@ def _valid(self: _Explorer, proposal):
     name, value = proposal['trait'].name, proposal['value']
     if name == 'surface' and value not in self._all:
         raise ValueError(f'surface is {value!r}: expected one of {list(self._all)}.')
-    if name == 'optimizer': return _valid_optimizer(value)
+    if name == 'optimizer': return _one_of(self._defaults or _OPTIMIZERS, value)
     if name == 'start': return _valid_start(value)
     if name == 'steps' and whole('steps', value) > self._reset.get('steps', value):
         raise ValueError(f'steps is {value}: expected at most {self._reset["steps"]}, those that '
@@ -394,27 +420,26 @@ def _valid(self: _Explorer, proposal):
     if name in ('lr', 'condition'): return real(name, value, above=0)
     if name in ('mom', 'sqr_mom') and not 0 <= real(name, value) < 1:
         raise ValueError(f'{name} is {value!r}: expected a number from 0 to less than 1.')
-    if name == 'noise' and real(name, value) < 0:
-        raise ValueError(f'noise is {value!r}: expected 0 or more.')
+    if name == 'bs' and value is not None: return whole(name, value, 1)
     return value
 
 # %% ../nbs/api/surface.ipynb #1f218dfb
 @cache
 def _explorer_class():
     import anywidget
-    from traitlets import Any, Dict, Float, Int, List, Unicode, validate
+    from traitlets import Any, Bool, Dict, Float, Int, List, Unicode, validate
     sync = dict(sync=True, echo_update=False)  # an echo would bring back what the pointer has left
     class SurfaceExplorer(_Explorer, LiveWidget, anywidget.AnyWidget):
         "A map of a loss of two weights."
         _esm = _files('elements.js', 'landscape.js', 'contours.js', 'surface.js')
         _css = _files('elements.css', 'surface.css')
         _surfaces, _reset, _defaults = (t.tag(sync=True) for t in (List(), Dict(), Dict()))
-        _twin = Unicode().tag(sync=True)
+        _twin, _batches = Unicode().tag(sync=True), Bool().tag(sync=True)
         surface, optimizer = Unicode().tag(**sync), Any().tag(**sync)
-        start, steps = Any().tag(**sync), Int().tag(**sync)
-        lr, mom, sqr_mom, noise, condition = (Float().tag(**sync) for _ in range(5))
+        start, steps, bs = Any().tag(**sync), Int().tag(**sync), Any(None).tag(**sync)
+        lr, mom, sqr_mom, condition = (Float().tag(**sync) for _ in range(4))
 
-        _check = validate('surface', 'optimizer', 'start', 'lr', 'mom', 'sqr_mom', 'noise',
+        _check = validate('surface', 'optimizer', 'start', 'lr', 'mom', 'sqr_mom', 'bs',
                           'condition', 'steps')(lambda self, proposal: self._valid(proposal))
 
         def __init__(self, *args): super().__init__(**self._prepare(*args))
@@ -433,12 +458,13 @@ def _as_surface(s, xlim, ylim):
 # %% ../nbs/api/surface.ipynb #aefde71d
 def explore_surface(
     surface=None,     # name, function of two weights, `Surface`, or a list; `None`: all six names
-    optimizer='SGD',  # 'SGD', 'Momentum', 'RMSprop' or 'Adam', to begin with
+    optimizer=None,   # 'SGD', 'Momentum', 'RMSprop', 'Adam', or a list; `None`: all four
+    batches=True,     # with a slider for the batch size, which makes the gradient noisy
     start=None,       # two weights; `None`: those of the surface
     lr=None,          # learning rate, > 0; `None`: that of the surface
     steps=100,        # how many steps, 1 to 1000
     xlim=(-2, 2), ylim=(-2, 2),  # for a function: ranges of the two weights
-):                    # widget; surface, optimizer, start, lr, mom, ... are traits
+):                    # widget; surface, optimizer, start, lr, mom, bs, ... are traits
     """A map of a loss of two weights, on which a start can be dragged, and the optimizer's way.
 
     Raises `TypeError` or `ValueError` for another surface, optimizer, start, rate or number.
@@ -450,7 +476,10 @@ def explore_surface(
     if not names or len(set(names)) < len(names):
         raise ValueError(f'the surfaces are called {names}: expected at least one, and each name '
                          'once. Make one with grid_surface(f, name=...).')
-    return _explorer_class()(surfaces, _valid_optimizer(optimizer),
+    some = list(_OPTIMIZERS) if optimizer is None else optimizer
+    some = some if isinstance(some, (list, tuple)) else [some]
+    if not some: raise ValueError(f'optimizer is {optimizer!r}: expected at least one.')
+    return _explorer_class()(surfaces, [_one_of(_OPTIMIZERS, o) for o in some], bool(batches),
                              None if start is None else _valid_start(start),
                              None if lr is None else real('lr', lr, above=0),
                              _valid_steps(steps))

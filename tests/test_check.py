@@ -69,7 +69,7 @@ def loops(*args):
 
 @each_exercise
 @pytest.mark.parametrize('answer, words', [
-    (crashes, 'stopped with an error, in line '), (loops, 'stopped after 0.1 seconds of computing. Does its loop'),
+    (crashes, r'stopped with an error, in line \d+: `def crashes\('), (loops, 'stopped after 0.1 seconds of computing. Does its loop'),
     (nothing, '`None`|afterwards|error|of length'), (text, 'a string: expected|afterwards|error|not the one|of length'),
     (nan, 'NaN|a number: expected|afterwards|error|of length'),
     (shape, r'shape \(2, 3, 4, 5\): expected|afterwards|error|of length'),

@@ -11,6 +11,7 @@ from browser import exported
 from conftest import REPO
 from playwright.sync_api import expect
 
+from sgd_course.curve import make_roller_coaster, standardize
 from sgd_course.optimizers import SGD, Adam, Momentum, RMSprop, ravine, run_optimizer
 from sgd_course.surface import (bilinear, classifier_surface, curve_surface, explore_surface, grid_surface,
                                 named_surfaces, quadratic_surface)
@@ -33,7 +34,8 @@ def surfaces():
 @pytest.mark.parametrize('error, words, given', [
     (ValueError, "surface is 'bole': expected one of", dict(surface='bole')),
     (ValueError, "optimizer is 'Adagrad': expected one of", dict(optimizer='Adagrad')),
-    (ValueError, "optimizer is 'AdamW'", dict(optimizer='AdamW')),
+    (ValueError, "optimizer is 'AdamW'", dict(optimizer=['SGD', 'AdamW'])),
+    (ValueError, r'optimizer is \[\]: expected at least one', dict(optimizer=[])),
     (ValueError, 'expected two finite numbers', dict(start=(1, 2, 3))),
     (ValueError, 'expected two finite numbers', dict(start=(1, math.nan))),
     (ValueError, 'lr is 0', dict(lr=0)),
@@ -96,13 +98,13 @@ def test_functions_of_any_kind_give_the_same_grid():
 
 def test_traits_and_trajectory():
     from traitlets import TraitError
-    e = explore_surface(['ravine', 'bowl'], 'Adam', lr=.05, steps=40)
+    e = explore_surface(['ravine', 'bowl'], ['Adam', 'Momentum'], lr=.05, steps=40)
     expected = run_optimizer(Adam, ravine, (-1.5, .25), .05, 40)
     assert torch.equal(e.trajectory(), expected)
     e.surface, e.optimizer, e.start, e.lr, e.condition, e.steps = 'bowl', 'Momentum', [1., 1.], .02, 5., 30
     expected = run_optimizer(Momentum, lambda w: ravine(w, 5.), (1., 1.), .02, 30)
     assert torch.equal(e.trajectory(), expected)
-    wrongs = dict(surface='x', optimizer='x', start=[1], lr=0., mom=1., noise=-1., condition=0., steps=41)
+    wrongs = dict(surface='x', optimizer='x', start=[1], lr=0., mom=1., bs=0, condition=0., steps=41)
     for name, wrong in wrongs.items():
         with pytest.raises((ValueError, TypeError, TraitError), match=name): setattr(e, name, wrong)
 
@@ -112,6 +114,40 @@ def test_a_trajectory_that_diverges_is_no_error():
     assert not e.trajectory()[-1].isfinite().all() and e._repr_mimebundle_()[0]['text/html'].count('<img') == 4
     e = explore_surface(wavy, lr=100.)
     assert e.trajectory().shape == (101, 2)
+
+
+def test_an_optimizer_that_is_not_offered_cannot_be_set():
+    e = explore_surface('bowl', 'SGD')
+    with pytest.raises(ValueError, match="optimizer is 'Adam': expected one of .'SGD'."): e.optimizer = 'Adam'
+
+
+def test_twin_of_one_optimizer_shows_four_learning_rates():
+    page = explore_surface('bowl', 'SGD')._repr_mimebundle_()[0]['text/html']
+    for lr in (.018, .072, .18, .22): assert f'the trajectory of SGD with lr = {lr}: ' in page
+
+
+def test_twin_of_one_optimizer_shows_it_on_each_surface():
+    page = explore_surface(['ravine', 'saddle', 'bowl'], 'Adam', lr=.3)._repr_mimebundle_()[0]['text/html']
+    assert page.count('<img') == 3
+    for name, lr in (('ravine', .3), ('saddle', .1), ('bowl', .1)):
+        assert f'the loss {name}, and the trajectory of Adam with lr = {lr}: ' in page
+
+
+def test_noise_of_data_is_that_of_single_gradients():
+    "Of the curve's 20 measurements, and of all digits, at the minimum."
+    time, speed, _ = (v.double() for v in make_roller_coaster())
+    s = curve_surface(True)
+    t, (a, b) = standardize(time), s.minima[0]
+    const = (speed - a*t**2 - b*t).mean()
+
+    def loss(w, t, y): return (w[0]*t**2 + w[1]*t + const - y)**2
+    at = torch.tensor([a, b], dtype=torch.float64)
+    rows = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))(at, t, speed)
+    factor = torch.tensor(s.noise)
+    torch.testing.assert_close((factor @ factor.T).double(), rows.T.cov(correction=0), rtol=1e-4, atol=1e-4)
+    assert rows.mean(0).abs().max() < 1e-9 and s.examples == 20
+    digits = classifier_surface(21)
+    assert digits.examples == 12396 and (torch.tensor(digits.noise).diag() > .05).all()
 
 
 def test_twin():
@@ -125,6 +161,7 @@ def test_twin():
 def test_in_a_page(browser):
     the_page_and_python_take_the_same_steps(browser)
     words_for_it(browser)
+    a_batch_is_as_noisy_as_lesson_09_says(browser)
     contours_are_where_the_loss_is(browser)
     a_map_in_use(browser)
     touch_dark_and_narrow(browser)
@@ -184,7 +221,7 @@ def computed(browser, some, cases):
 
 def case(s, optimizer='SGD', **more):
     lr = dict(zip(OPTIMIZERS, s.lrs))[optimizer]
-    return [s.name, dict(start=list(s.start), steps=100, noise=0, condition=s.condition or 1, optimizer=optimizer,
+    return [s.name, dict(start=list(s.start), steps=100, bs=None, condition=s.condition or 1, optimizer=optimizer,
                          lr=lr) | DEFAULTS[optimizer] | more]
 
 
@@ -222,7 +259,7 @@ WORDS = [
     ('bowl', dict(lr=.2), 'oscillates from one side to the other, and comes no closer'),
     ('bowl', dict(lr=.201), 'diverges: it oscillates ever more widely'),
     ('bowl', dict(lr=.3), r'diverges: after \d+ steps it is far outside the picture'),
-    ('bowl', dict(lr=.18, noise=.05), 'hovers around the minimum: the noise does not let it settle'),
+    ('bowl', dict(lr=.18, bs=400), 'hovers around the minimum: the noise does not let it settle'),
     ('bowl', dict(steps=0), 'has not moved yet'),
     ('ravine', dict(lr=.0199), 'oscillates from one side to the other, and comes closer'),
     ('Rosenbrock', dict(), 'converges slowly'),
@@ -240,6 +277,20 @@ def words_for_it(browser):
     cases = [case(by_name[name], **more) for name, more, _ in WORDS]
     for run, (name, more, words) in zip(computed(browser, list(by_name.values()), cases), WORDS):
         assert re.match(words, run['words']), (name, more, run['words'])
+
+
+def a_batch_is_as_noisy_as_lesson_09_says(browser):
+    "With a learning rate of 0 and Momentum without momentum each direction is a gradient of a batch."
+    s = quadratic_surface([[2., 1.5], [1.5, 3.]], (.3, -.2), 1.)
+    curve, factor = curve_surface(True), torch.tensor(s.factor()).double()
+    of_curve = torch.tensor(curve.noise).double()
+    for s, bs, factor, expected in ((s, 4, factor, 1/4), (curve, 5, of_curve, (20 - 5)/(20 - 1)/5)):
+        cases = [case(s, 'SGD', lr=0, bs=bs, steps=1, seed=k) for k in range(2000)]
+        grads = torch.tensor([run['last']['grad'] for run in computed(browser, [s], cases)]).double()
+        exact = torch.tensor(computed(browser, [s], [case(s, 'SGD', lr=0, steps=1)])[0]['last']['grad']).double()
+        ratio = grads.T.cov() @ (factor @ factor.T*expected).inverse()
+        assert (ratio - torch.eye(2)).abs().max() < .03, ratio   # 0.008, as measured
+        assert ((grads.mean(0) - exact).abs() < .1*grads.std(0)).all()
 
 
 def contours_are_where_the_loss_is(browser):
@@ -319,15 +370,27 @@ def a_map_in_use(browser):
     expect(page.locator('tr').last).to_contain_text('new weight')
     found = Axe().run(page, context='main').response['violations']
     assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
+    batch = page.get_by_role('slider', name='batch size')
+    expect(batch).to_have_attribute('aria-valuetext', re.compile('^all'))
+    page.get_by_label('surface').select_option('curve fit, standardised time')
+    expect(batch).to_have_attribute('aria-valuetext', 'all 20')
+    batch.focus()
+    page.keyboard.press('ArrowLeft')
+    expect(batch).to_have_attribute('aria-valuetext', '16')
+    page.get_by_label('surface').select_option('bowl')
+    expect(batch).to_have_attribute('aria-valuetext', re.compile('^all'))
+    page.keyboard.press('Home')
+    expect(batch).to_have_attribute('aria-valuetext', '1')
+    expect(words).to_have_text(re.compile('^SGD (is thrown about|hovers|has gone uphill|diverges)'))
     page.wait_for_timeout(150)
-    page.evaluate("model.set('start', [0.5, 0.5]); model.set('steps', 100)")
+    page.evaluate("model.set('bs', null); model.set('start', [0.5, 0.5]); model.set('steps', 100)")
     assert ends(page)[0] == (.5, .5)
     assert page.errors == []
     page.close()
 
 
 def touch_dark_and_narrow(browser):
-    page = opened(browser, explore_surface('two minima', 'Adam'), dark=True, width=360)
+    page = opened(browser, explore_surface('two minima', ['Adam', 'SGD']), dark=True, width=360)
     found = Axe().run(page, context='main').response['violations']
     assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
     assert page.evaluate('document.documentElement.scrollWidth') <= 360
@@ -341,6 +404,11 @@ def touch_dark_and_narrow(browser):
     assert x == pytest.approx(-2 + 4*(80 - 60)/(r['width'] - 68), abs=.03) and y > .8
     expect(page.get_by_role('combobox')).to_have_count(0)   # there is only one surface
     assert page.errors == []
+    page.close()
+    page = opened(browser, explore_surface('bowl', 'SGD', batches=False))
+    expect(page.get_by_role('radio')).to_have_count(0)
+    names = [r.inner_text().split('\n')[0] for r in page.locator('.sgd-sliders label:visible').all()]
+    assert names == ['learning rate', 'condition number', 'steps'] and 'atch' not in page.inner_text('main')
     page.close()
 
 
