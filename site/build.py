@@ -139,7 +139,10 @@ def main() -> int:
     shutil.rmtree(out/'_media', ignore_errors=True)
     write_pages(cache/'pages', Media(out/'_media', cache/'pictures'), done, git_url)
     failed = sphinx(cache/'pages', out, cache/'doctrees')
-    for page in out.rglob('*.html'): mend(page)
+    made = {str(f.relative_to(cache/'pages').with_suffix('')) for f in (cache/'pages').rglob('*') if f.is_file()}
+    for page in out.rglob('*.html'):
+        if str(page.relative_to(out).with_suffix('')) in made | {'search'}: mend(page)
+        else: page.unlink()   # of a lesson that is gone
     print(f'{ran - start:.0f} s for the notebooks, {time.perf_counter() - ran:.0f} s for the pages')
     return failed
 

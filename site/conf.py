@@ -36,7 +36,8 @@ html_theme_options = dict(navigation_with_keys=False, footer_icons=[])
 
 
 def formula(node, display):
-    return convert(node.astext(), display=display)
+    # 12{,}396 is one number
+    return convert(re.sub(r'(\d+)\{,\}(\d+)', r'\\text{\1,\2}', node.astext()), display=display)
 
 
 def inline(self, node):
