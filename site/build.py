@@ -45,12 +45,14 @@ def settings() -> dict:
 def markdown(source): return nbformat.v4.new_markdown_cell(source)
 
 
-def tocs(lessons, modules) -> str:
+def listed(text, names) -> str: return f'{text}\n\n```{{toctree}}\n:titlesonly:\n\n{chr(10).join(names)}\n```\n'
+
+
+def tocs(lessons) -> str:
     "Markdown of the tables of contents at the side."
-    api = sorted(f.stem for f in (REPO/'nbs'/'api').glob('*.ipynb'))
     parts = {'Lessons': [f.stem for f in lessons], 'To look up': ['glossary', 'solutions', 'reference/index'],
              'For teachers and engineers': ['teaching', 'benchmarks', 'api/index']}
-    return '\n\n'.join(TOC.format(name, '\n'.join(pages)) for name, pages in parts.items()), api
+    return '\n\n'.join(TOC.format(name, '\n'.join(pages)) for name, pages in parts.items())
 
 
 def solutions(lessons, exercises) -> str:
@@ -76,21 +78,24 @@ def write_pages(folder: Path, media: Media, done: dict, git_url: str):
 
     nbs, lessons = REPO/'nbs', sorted((REPO/'nbs').glob('[0-9]*.ipynb'))
     modules = reference.write(folder/'reference', put)
-    toc, api = tocs(lessons, modules)
+    api = sorted(f.stem for f in (nbs/'api').glob('*.ipynb'))
     for path in done:
         book = page_of(path, done[path], media, exercises, git_url=git_url)
         if path.stem == 'index':
             readme = (REPO/'README.md').read_text(encoding='utf-8')
             where = f' ([from their code host]({git_url}))' if git_url else ''
-            book.cells += [markdown(RUN_IT.format(where, re.search(r'^python3 .+', readme, re.M)[0])), markdown(toc)]
+            book.cells += [markdown(RUN_IT.format(where, re.search(r'^python3 .+', readme, re.M)[0])),
+                           markdown(tocs(lessons))]
         put(folder/path.name, nbformat.writes(book))
     for name in api:
         path = nbs/'api'/f'{name}.ipynb'
         put(folder/'api'/path.name, nbformat.writes(page_of(path, path, media, exercises, depth=1)))
-    put(folder/'api'/'index.md', '# How it is made\n\nThe notebooks behind the lessons, with their outputs as saved: '
-        'data, figures, sliders, exercises.\n\n```{toctree}\n:titlesonly:\n\n' + '\n'.join(api) + '\n```\n')
-    put(folder/'reference'/'index.md', '# Reference\n\nEverything that the package exports, by module. '
-        '`from sgd_course.all import *` imports most of it.\n\n```{toctree}\n:titlesonly:\n\n' + '\n'.join(modules) + '\n```\n')
+    put(folder/'api'/'index.md', listed(
+        '# How it is made\n\nThe notebooks behind the lessons, with their outputs as saved: data, figures, sliders, '
+        'exercises. What is alive in the lessons is a still picture here.', api))
+    put(folder/'reference'/'index.md', listed(
+        '# Reference\n\nEverything that the package exports, by module. `from sgd_course.all import *` imports '
+        'most of it.', modules))
     put(folder/'solutions.md', solutions(lessons, exercises))
     glossary = (nbs/'glossary.md').read_text(encoding='utf-8')
     put(folder/'glossary.md', re.sub(r' \(JupyterLab finds .+?\)$', '', glossary, flags=re.M))
