@@ -3,7 +3,7 @@
     python site/build.py _site && python benchmarks/website.py _site
 
 Prints a table: bytes before anybody scrolls or touches, the widgets that wait for it and what the heaviest
-of them loads, and the first contentful paint from loopback with the CPU slowed fourfold (median of five).
+of them loads, and the first contentful paint from loopback with the CPU slowed fourfold (median of three).
 """
 import argparse
 import shutil
@@ -26,7 +26,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 def weigh(browser, url: str) -> tuple:  # MB, requests, bytes of each widget, ms
     paints = []
-    for _ in range(5):
+    for _ in range(3):
         context = browser.new_context(viewport=dict(width=1280, height=900))
         page, sizes = context.new_page(), []
         page.on('response', lambda r: sizes.append(int(r.headers.get('content-length', 0))))
