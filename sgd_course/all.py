@@ -12,6 +12,7 @@ from .draw import *
 from .explore import *
 from .explorers import *
 from .gradients import *
+from .graph import *
 from .launch import *
 from .layers import *
 from .learner import *

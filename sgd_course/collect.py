@@ -9,7 +9,9 @@ __all__ = ['Row', 'collect']
 import ast
 import base64
 import csv
+import dis
 import html
+import inspect
 import io
 import json
 import linecache
@@ -25,9 +27,11 @@ import tempfile
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from types import CodeType
 from typing import NamedTuple
 
 import torch
@@ -109,12 +113,15 @@ class Statement(NamedTuple):
     tree: ast.stmt
     cell: str
 
+def _code(tree): return compile(ast.Module([tree], []), '<statement>', 'exec')
+
 def _parsed(source, cell='<cell>'):
     "The statements of a cell, whose commands of IPython do nothing. Raises `SyntaxError`."
     from IPython.core.inputtransformer2 import TransformerManager
     try:
         source = TransformerManager().transform_cell(source)
         found = ast.parse(source).body
+        for s in found: _code(s)
     except (RecursionError, MemoryError, ValueError) as e: raise SyntaxError(str(e)) from None
     linecache.cache[cell] = len(source), None, source.splitlines(True), cell
     return [Statement(s, cell) for s in found]
@@ -127,9 +134,19 @@ def _binds(tree):
     return {n.id for n in ast.walk(tree)
             if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
-def _uses(tree):
-    return {n.id for n in ast.walk(tree)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+def _fills(tree):
+    "The names whose elements or attributes it sets: of a dictionary that it fills, for example."
+    return {n.value.id for n in ast.walk(tree) if isinstance(n, (ast.Subscript, ast.Attribute))
+            and isinstance(n.ctx, ast.Store) and isinstance(n.value, ast.Name)}
+
+def _uses(code, later=False):
+    "{(global name, is it looked up later, when a function is called?)}"
+    found = {(i.argval, later) for i in dis.get_instructions(code)
+             if i.opname.startswith(('LOAD_GLOBAL', 'LOAD_NAME', 'LOAD_FROM_DICT'))}
+    for inner in (c for c in code.co_consts if isinstance(c, CodeType)):
+        at_once = inner.co_name.endswith('comp>') or not inner.co_flags & inspect.CO_OPTIMIZED
+        found |= _uses(inner, later or not at_once)  # at once: a comprehension, a class
+    return found
 
 def _needed(statements, name):
     "Those statements, in order, that are needed for the last value of `name`; [] if it has none."
@@ -137,18 +154,19 @@ def _needed(statements, name):
     while open_:
         name, before = open_.pop()
         k = next((k for k in reversed(range(before)) if name in binds[k]), None)
-        if k is None or k in wanted: continue
-        wanted.add(k)
-        # a function looks its names up when it is called, another statement at once
-        later = isinstance(statements[k].tree, (ast.FunctionDef, ast.ClassDef))
-        open_ += [(n, len(statements) if later else k) for n in _uses(statements[k].tree)]
+        if k is None: continue
+        filled = [j for j in range(k + 1, before) if name in _fills(statements[j].tree)]
+        for j in {k, *filled} - wanted:
+            wanted.add(j)
+            open_ += [(n, len(statements) if later else j)
+                      for n, later in _uses(_code(statements[j].tree))]
     return [statements[k] for k in sorted(wanted)]
 
 # %% ../nbs/api/collect.ipynb #c0c20ad4
 def _is_stub(tree):
-    "Is it the function as the lesson has it, which only raises `NotImplementedError`?"
+    "Is it the function as the lesson has it, which raises `NotImplementedError` in the end?"
     body = getattr(tree, 'body', [])
-    return len(body) == 1 and ast.unparse(body[0]) == 'raise NotImplementedError'
+    return bool(body) and ast.unparse(body[-1]) == 'raise NotImplementedError'
 
 class _Missing(Exception): "Why there is no answer."
 
@@ -167,10 +185,18 @@ def _answer(cells, name):
     return needed
 
 def _value(statements, name):
-    "Run statements, and return the value that `name` has then."
-    space = dict(__name__='__main__')
-    for s in statements: exec(compile(ast.Module([s.tree], []), s.cell, 'exec'), space)
-    return space[name]
+    """Run statements, and return the value that `name` has then, and what went wrong before.
+
+    A statement that fails is left out: it may not matter.
+    """
+    space, failed = dict(__name__='__main__'), None
+    for s in statements:
+        try: exec(compile(ast.Module([s.tree], []), s.cell, 'exec'), space)
+        except Exception as e: failed = failed or e
+    if name not in space: raise failed
+    return space[name], failed and f'A statement that it needs failed: {_error(failed)}'
+
+def _error(e): return f'{type(e).__name__}: {e}'.rstrip(': ')
 
 # %% ../nbs/api/collect.ipynb #c09bf31c
 _MEMORY = 2*2**30     # bytes that an answer may need, beside what PyTorch has
@@ -246,19 +272,20 @@ def _hook(scratch):
 # %% ../nbs/api/collect.ipynb #c06f4922
 def _found(cells, exercise):
     "State and message of one answer."
-    try: answer = _value(_answer(cells, exercise.name), exercise.name)
+    try: answer, failed = _value(_answer(cells, exercise.name), exercise.name)
     except NotImplementedError: return 'not attempted', ''
     except _Missing as e: return 'missing', str(e)
     except SyntaxError as e:
         line = f' in line {e.lineno}: `{(e.text or "").strip()}`' if e.lineno else ''
         return 'wrong', f'SyntaxError{line}: {e.msg}.'
     except BaseException as e:
-        return 'wrong', f'The cells that it needs stop with {type(e).__name__}: {e}'
+        return 'wrong', f'Its cell stops with {_error(e)}'
     try: result = exercise.examine(answer)
     except Exception as e: return 'wrong', f'The check could not interpret it ({e!r}).'
     if result.status in ('correct', 'not attempted'): return result.status, ''
     error = result.rows.get('returned', '') if result.message.startswith(_STOPPED) else ''
-    return result.status, f'{result.message.replace(_RESTART, "")} {error}'.strip()
+    said = result.message.replace(_RESTART, ''), error.rstrip(': '), failed
+    return result.status, ' '.join(filter(None, said))
 
 def _work():
     "What the process does: read cells and names, examine, say what was found."
@@ -331,13 +358,15 @@ def _end(process):
     process.wait()
 
 def _lines(process):
-    "A queue of what a process says; `None` at its end."
+    "A queue of what a process says, `None` at its end, and the thread that fills it."
     said = queue.Queue()
     def read():
-        for line in process.stdout: said.put(line)
+        with process.stdout:
+            for line in process.stdout: said.put(line)
         said.put(None)
-    threading.Thread(target=read, daemon=True).start()
-    return said
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    return said, reader
 
 # %% ../nbs/api/collect.ipynb #c0b6d767
 def _one_process(sandbox, books, names):
@@ -345,12 +374,10 @@ def _one_process(sandbox, books, names):
     found, current, key = {}, None, os.urandom(8).hex()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         process = _started(sandbox, scratch)
-        said, why = _lines(process), ''
+        (said, reader), why = _lines(process), ''
         try:
-            try:
+            with suppress(OSError), process.stdin:  # it may have ended already
                 json.dump(dict(books=books, exercises=names, key=key), process.stdin)
-                process.stdin.close()
-            except OSError: pass  # it has ended already
             while len(found) < len(names):
                 try: line = said.get(timeout=_WAIT)
                 except queue.Empty:
@@ -362,7 +389,9 @@ def _one_process(sandbox, books, names):
                 if sent != key: continue  # not ours: an answer wrote it
                 if name == 'begin': current = rest[0]
                 elif name in names: found[name], current = tuple(rest), None
-        finally: _end(process)
+        finally:
+            _end(process)
+            reader.join(5)
     if current: found[current] = 'stopped', why or _last_words(process.returncode)
     return found
 

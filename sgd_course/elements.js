@@ -13,7 +13,6 @@ const control = (tag, props) => {
   return e;
 };
 
-
 // While a widget is on the page, its twin, the still figure in the output before it, is not
 const live = (el, model) => {
   const twin = `.${model.get("_twin")}`, output = ":is(.jp-OutputArea-child, .output_area)";
@@ -27,4 +26,20 @@ const isAlive = async model => {
   if (model.saved) return false;
   try { return (await model.widget_manager.get_model(model.get("_twin"))).comm_live !== false; }
   catch { return true; }
+};
+
+// Sends traits to Python, at most ten times a second, and always the last. The model is set only
+// when it is sent: ipywidgets' echo of an earlier value would overwrite it.
+const courier = (model, traits, valueOf) => {
+  let timer = 0, unsent = false, sending = false;
+  const send = () => {
+    unsent = true;
+    if (timer) return;
+    sending = true;
+    for (const t of traits) model.set(t, valueOf(t));
+    sending = unsent = false;
+    try { model.save_changes(); } catch (e) { console.warn("sgd_course: no kernel", e); }
+    timer = setTimeout(() => { timer = 0; if (unsent) send(); }, 100);
+  };
+  return { send, busy: () => sending || unsent, stop: () => clearTimeout(timer) };
 };

@@ -306,6 +306,9 @@ def _columns(edges):
     for a in order:
         for b in to[a]:
             if (a, b) not in back: column[b] = max(column[b], column[a] + 1)
+    for a in reversed(order):  # as late as can be: lines are short, and pass no box
+        after = [column[b] for b in to[a] if (a, b) not in back]
+        if after: column[a] = min(after) - 1
     return column, back
 
 # %% ../nbs/api/plot.ipynb #d76363b6

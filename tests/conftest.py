@@ -68,7 +68,7 @@ def pytest_collection_modifyitems(items):
     "Mark the tests of widgets, those that need a browser, and those that are quick; the longest go first."
     for item in items:
         used, file = HEAVY & set(item.fixturenames), item.path.stem
-        if file in ('test_explore', 'test_explorers', 'test_draw', 'test_check', 'test_surface'): item.add_marker('widget')
+        if file in ('test_explore', 'test_explorers', 'test_draw', 'test_check', 'test_surface', 'test_graph'): item.add_marker('widget')
         if 'browser' in used: item.add_marker('browser')
         if not used and not (item.get_closest_marker('slow') or item.get_closest_marker('long')):
             item.add_marker('quick')

@@ -3,6 +3,8 @@ import csv
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections import Counter
 from importlib.util import find_spec
 
@@ -104,11 +106,16 @@ NEEDED = [
     ('def g(x): return f(x)\ndef f(x): return x', [2]),
     ('def f(x): return g(x)\ndef g(x): return f(x)', [1, 2]),
     ('def f(x): return 1\ndef f(x): return 2', [2]),
-    ('f = lambda x: k\nk = 3', [1]),
+    ('f = lambda x: k\nk = 3', [1, 2]),
+    ('k = 1\nf = [k for _ in range(2)]\nk = 3', [1, 2]),
+    ('k = 1\ndef f(x=k): return x\nk = 3', [1, 2]),
     ('for k in range(3): pass\ndef f(x): return k', [1, 2]),
     ('a, (b, c) = 1, (2, 3)\ndef f(x): return c', [1, 2]),
-    ('class C:\n    k = q\nq = 1\ndef f(x): return C', [1, 3, 4]),
-    ('def f(x): return sum(t for t in x)', [1])]
+    ('q = 1\nclass C:\n    k = q\n    def m(self): return r\nq = r = 2\ndef f(x): return C', [1, 2, 5, 6]),
+    ('def f(x): return sum(t for t in x)', [1]),
+    ('y = 1\ndef f(x):\n    y = 2\n    return y', [2]),
+    ('def f(y): return y\ny = 3', [1]),
+    ('d = {}\nfor k in "ab": d[k] = 1\ne = {}\nd["c"] = 2\ndef f(x): return d', [1, 2, 4, 5])]
 
 
 @pytest.mark.parametrize('source, lines', NEEDED)
@@ -120,10 +127,15 @@ def test_an_answer_is_found_as_the_learner_left_it():
     cells = ['%pip install x', 'this is no Python', 'def x_after(a, b, c): return 1', '!ls',
              'def helper(): return 2\ndef x_after(a, b, c): return helper()\ncheck_x_after(x_after)']
     statements = _answer(cells, 'x_after')
-    assert [s.cell for s in statements] == ['<cell 4>']*2 and module._value(statements, 'x_after')(0, 0, 0) == 2
+    assert [s.cell for s in statements] == ['<cell 4>']*2 and module._value(statements, 'x_after')[0](0, 0, 0) == 2
     with pytest.raises(module._Missing, match='gives `x_after` no value'): _answer(['check_x_after(x_after)'], 'x_after')
     with pytest.raises(SyntaxError): _answer(['def x_after(\ncheck_x_after(x_after)'], 'x_after')
     with pytest.raises(SyntaxError): _answer(['x_after = ' + '('*10_000 + '\ncheck_x_after(x_after)'], 'x_after')
+    said = "A statement that it needs failed: ModuleNotFoundError: No module named 'nothing_of_this'"
+    assert module._value(_parsed('import nothing_of_this\nx_after = 3'), 'x_after') == (3, said)
+    for stub in ('raise NotImplementedError', 'k = 1\n    raise NotImplementedError  # in place of this: return k'):
+        with pytest.raises(NotImplementedError):
+            _answer([f'def x_after(a, b, c):\n    {stub}\ncheck_x_after(x_after)'], 'x_after')
     with pytest.raises(NotImplementedError):
         _answer(['def x_after(a, b, c):\n    raise NotImplementedError\ncheck_x_after(x_after)'], 'x_after')
 
@@ -195,6 +207,39 @@ def made_hostile(folder, answers, outside, port=9):
 
 
 def snapshot(folder): return {f.relative_to(folder): f.read_bytes() for f in folder.rglob('*') if f.is_file()}
+
+
+TRIES = """
+import json, os, socket, sys
+outside, port = sys.argv[1], int(sys.argv[2])
+def tried(f):
+    try: f()
+    except OSError as e: return type(e).__name__
+    return 'done'
+def fill():
+    with open('all', 'wb') as f:
+        for _ in range(200): f.write(b'x'*2**20)
+print(json.dumps(dict(
+    read=tried(lambda: open(outside + '/secret')), write=tried(lambda: open(outside + '/new', 'w')),
+    package=tried(lambda: open(json.__file__, 'a')), root=tried(lambda: open('/new', 'w')),
+    shm=tried(lambda: open('/dev/shm/new', 'w')), net=tried(lambda: socket.create_connection(('127.0.0.1', port))),
+    kill=tried(lambda: os.kill(int(sys.argv[3]), 9)), fill=tried(fill), scratch=tried(lambda: open('mine', 'w')))))
+"""
+
+
+def test_the_sandbox_itself(tmp_path):
+    "Without Python's hook: what the system keeps a program from."
+    (tmp_path/'secret').write_text('mine')
+    sandbox = module._bubblewrap([tmp_path])
+    if not sandbox: pytest.skip('bubblewrap does not work here')
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        args = [sys.executable, '-c', TRIES, tmp_path, server.getsockname()[1], os.getpid()]
+        ran = subprocess.run([*sandbox, *map(str, args)], capture_output=True, text=True, timeout=60)
+    found = json.loads(ran.stdout)
+    assert found.pop('scratch') == 'done' and found.pop('kill') == 'ProcessLookupError', found
+    assert found == dict(read='FileNotFoundError', write='OSError', package='OSError', root='OSError', shm='OSError',
+                         net='ConnectionRefusedError', fill='OSError')
+    assert [f.name for f in tmp_path.iterdir()] == ['secret']
 
 
 @pytest.mark.slow

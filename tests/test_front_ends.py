@@ -149,6 +149,30 @@ def test_surface_in_firefox(firefox, tmp_path):
     assert firefox.evaluate(painted)
 
 
+@pytest.mark.browser
+@pytest.mark.slow
+def test_graph_in_firefox(firefox, tmp_path):
+    "A page with nothing but the graph: its steps, and an arrow key."
+    from sgd_course.graph import explore_graph
+    from test_surface import RENDER, state_of
+    e = explore_graph(lambda x: (2*x + 1)**2, x=3.)
+    (tmp_path/'graph.html').write_text(f'<!doctype html><style>{e._css}</style><main></main>', encoding='utf-8')
+    firefox.go((tmp_path/'graph.html').as_uri())
+    firefox.evaluate(f'() => ({RENDER})({json.dumps([e._esm, state_of(e)])})')
+    words = lambda: firefox.evaluate('() => document.querySelector(".sgd-sentence").textContent')
+    assert firefox.until(words).startswith('The forward pass begins at the inputs: x = 3.')
+    for _ in range(7): firefox.evaluate('() => document.querySelectorAll(".sgd-steps button")[4].click()')
+    assert words().endswith('Its slope for x is 2; 14 × 2 = 28 arrives at x.')
+    firefox.evaluate('() => document.querySelector("input[type=range]").focus()')
+    firefox.press(RIGHT)
+    assert words().endswith('14.4 × 2 = 28.8 arrives at x.')
+    drawn = """() => { const box = document.querySelector('.sgd-paper svg').getBoundingClientRect();
+        return [...document.querySelectorAll('.sgd-node rect')].filter(r => {
+            const b = r.getBoundingClientRect();
+            return b.width > 100 && b.left >= box.left && b.right <= box.right; }).length; }"""
+    assert firefox.evaluate(drawn) == 4
+
+
 def test_explorer_in_notebook_7(browser, lab):
     "The server of JupyterLab has it too, where it is installed."
     if not find_spec('notebook'): missing('notebook>=7')
