@@ -1,6 +1,7 @@
 // A prediction, or what a check found: everything that it can say, it knows itself.
 // From Python: _ask {kind, html, says (a list of HTML), ...} and _twin; both ways: _state {said,
-// guess}, the numbers of what has been said, and the number that was guessed, as text.
+// guess}, the numbers of what has been said, and the number that was guessed, as text. In `says`
+// of a prediction, the second half is what is said before the experiment, the first half after it.
 
 function render({ model, el }) {
   const ask = model.get("_ask");
@@ -11,34 +12,42 @@ function render({ model, el }) {
     return b;
   };
   const log = make("div", { role: "log" });
-  const note = make("span", { role: "status" });
-  let shown = 0;
+  const note = make("span", { role: "status" }), after = make("div", { hidden: true });
+  let shown = [];
   const show = () => {
-    for (; shown < said.length; shown++)
-      log.append(make("div", { innerHTML: ask.says[said[shown]].replaceAll("{guess}", guess) }));
+    if (shown.some((k, i) => k !== said[i])) {
+      log.replaceChildren();
+      shown = [];
+    }
+    for (const k of said.slice(shown.length))
+      log.append(make("div", { innerHTML: ask.says[k].replaceAll("{guess}", guess) }));
+    shown = said;
     update();
   };
-  const say = (k, text = "") => {
-    [said, guess] = [[...said, k], text];
+  const say = (all, text = "") => {
+    [said, guess] = [all, text];
     show();
     model.set("_state", { said, guess });
     try { model.save_changes(); } catch (e) { console.warn("ask: no kernel", e); }
   };
 
-  // A prediction counts once. Enter is as good as the button.
+  // A prediction counts once; what was right is said later. Enter is as good as the button.
   const lock = press => {
+    const half = ask.says.length / 2;
     const take = () => {
       const k = press.choose();
       note.textContent = k === null ? press.refusal() : "";
-      if (k !== null) say(k, press.guess?.() ?? "");
+      if (k !== null) say([ask.at_once ? k : k + half], press.guess?.() ?? "");
     };
     const form = make("div", {}, ...press.parts, button("Lock in", take), note);
+    after.append(button("Show what was right", () => say([said[0] - half], guess)));
     form.addEventListener("keydown", e => {
       if (e.key !== "Enter" || e.target.tagName !== "INPUT") return;
       e.preventDefault();
       take();
     });
     const update = () => {
+      after.hidden = !(said[0] >= half);
       if (!said.length) return;
       for (const c of form.querySelectorAll("input, button")) c.disabled = true;
       note.textContent = "Locked in: the first guess counts.";
@@ -57,7 +66,7 @@ function render({ model, el }) {
         parts: [set],
         choose: () => { const k = radios.findIndex(r => r.checked); return k < 0 ? null : k; },
         refusal: () => "Choose one first.",
-        fill: () => { radios[said[0]].checked = true; },
+        fill: () => { radios[said[0] % radios.length].checked = true; },
       });
     },
     number() {
@@ -83,9 +92,12 @@ function render({ model, el }) {
     result() {
       const early = ask.hints, last = early + 1;   // after the hints: solution, not yet; solution
       let hinted = ask.hinted;
-      const hint = button("", () => { hinted = Math.min(hinted + 1, ask.hints); say(hinted - 1); });
+      const hint = button("", () => {
+        hinted = Math.min(hinted + 1, ask.hints);
+        say([...said, hinted - 1]);
+      });
       const solution = button("", () =>
-        say(ask.early && !said.includes(early) ? early : last));
+        say([...said, ask.early && !said.includes(early) ? early : last]));
       const update = () => {
         hinted = Math.max(hinted, ...said.filter(k => k < early).map(k => k + 1));
         hint.textContent = `Hint ${Math.min(hinted + 1, ask.hints)} of ${ask.hints}`;
@@ -101,11 +113,9 @@ function render({ model, el }) {
   live(el, model);
   el.classList.add("sgd-ask");
   const { form, update } = kinds[ask.kind]();
-  el.append(form, log);
+  el.append(form, log, after);
   model.on("change:_state", () => {   // from another view of it
-    const other = model.get("_state");
-    if (other.said.length <= said.length) return;
-    ({ said, guess } = other);
+    ({ said = [], guess = "" } = model.get("_state"));
     show();
   });
   show();

@@ -724,12 +724,13 @@ class Prediction(Asks):
         why='',               # of a number: why it is so
         tolerance=0.,         # of a number: how far off is still close
         low=None, high=None,  # of a number: the least and the largest that make sense
+        at_once=False,        # say what was right when it is locked in, before any experiment
     ):
         if options is not None and not (2 <= len(options) <= 5 and answer in options):
             raise ValueError(f'options are {list(options or [])}: expected two to five, and among '
                              f'them the answer, {answer!r}.')
         self.name, self.answer, self.options = name, answer, options
-        self.question, self.why, self.first = question, why, None
+        self.question, self.why, self.first, self.revealed = question, why, None, at_once
         self.low, self.high = (v if v is None else real('low and high', v) for v in (low, high))
         self.tolerance = real('tolerance', tolerance)
         if self.tolerance < 0: raise ValueError(f'tolerance is {tolerance}: expected 0 or more.')
@@ -750,6 +751,8 @@ class Prediction(Asks):
         return f'of {high:g} or less' if low is None else f'from {low:g} to {high:g}'
 
 # %% ../nbs/api/check.ipynb #aa9a9823
+_VERDICTS = 'correct', 'close', 'wrong'  # on a number
+
 @patch
 def _option(self: Prediction, guess):
     "What there is to say about an option."
@@ -763,7 +766,7 @@ def _right(self: Prediction): return self.answer() if callable(self.answer) else
 
 @patch
 def _number(self: Prediction, mark, guess, answer):
-    "What there is to say about a number that is 'correct', 'close' or 'wrong'."
+    "What there is to say about a number, with one of `_VERDICTS`."
     if mark == 'correct': return Said(f'You said {guess}. Exactly.', self.why, mark)
     close = 'That is close. ' if mark == 'close' else ''
     return Said(f'You said {guess}, it is {answer:.4g}.', close + self.why, mark)
@@ -789,34 +792,54 @@ def explain(
 # %% ../nbs/api/check.ipynb #237bca90
 @patch
 def __call__(self: Prediction, guess=None) -> Said:  # noqa: F811
-    "What there is to say about a guess. The first one counts."
+    "Lock a guess in; the first one counts. `reveal` says what was right, unless it is `at_once`."
     said = self.explain(guess)
-    if said.mark and self.first is None: self.first = guess
-    elif said.mark and self.first != guess:
+    if not said.mark: return said
+    if self.first is None: self.first = guess
+    if not self.revealed:
+        first = self.first if self.options else f'{float(self.first):g}'
+        return self._wait(first, f' Then `predict_{self.name}.reveal()` says what was right.')
+    if self.first != guess:
         said.text += f' Your first guess was {_short(self.first)}: that is the one that counts.'
     return said
+
+@patch
+def _wait(self: Prediction, guess, then=''):
+    "What there is to say before the experiment."
+    return Said(f'You said: {guess}.', 'Now run the cells below, and look.' + then)
+
+@patch
+def reveal(self: Prediction) -> Said:
+    "What was right, once something is locked in."
+    if self.first is None: return Said('Predict first.', self.text.split('\n\n')[-1])
+    self.revealed = True
+    return self.explain(self.first)
 
 # %% ../nbs/api/check.ipynb #15778465
 @patch
 def page(self: Prediction):  # noqa: F811
     asks = Said(self.question)._repr_html_()
-    if self.options:
-        says = [self._option(o)._repr_html_() for o in self.options]
-        return dict(kind='options', html=asks, says=says, options=list(self.options))
-    answer = self._right()
-    says = [self._number(m, '{guess}', answer)._repr_html_() for m in ('correct', 'close', 'wrong')]
-    return dict(kind='number', html=asks, says=says, answer=answer, shown=float(f'{answer:.4g}'),
-                tolerance=self.tolerance, low=self.low, high=self.high,
-                range='' if self.low is self.high is None else self._range())
+    guesses, more = self.options, dict(kind='options', options=list(self.options or []))
+    if self.options: says = [self._option(o) for o in self.options]
+    else:
+        answer, guesses = self._right(), ['{guess}']*3
+        says = [self._number(m, '{guess}', answer) for m in _VERDICTS]
+        more = dict(kind='number', answer=answer, shown=float(f'{answer:.4g}'),
+                    tolerance=self.tolerance, low=self.low, high=self.high,
+                    range='' if self.low is self.high is None else self._range())
+    says += [self._wait(g) for g in guesses]
+    return dict(html=asks, says=[s._repr_html_() for s in says], at_once=self.revealed, **more)
 
 @patch
 def state(self: Prediction):
     if self.first is None: return {}
-    if self.options: return dict(said=[list(self.options).index(self.first)], guess='')
-    mark = self.explain(self.first).mark
-    return dict(said=[['correct', 'close', 'wrong'].index(mark)], guess=f'{float(self.first):g}')
+    if self.options: k, guess = list(self.options).index(self.first), ''
+    else: k, guess = _VERDICTS.index(self.explain(self.first).mark), f'{float(self.first):g}'
+    return dict(said=[k if self.revealed else k + len(self.options or _VERDICTS)], guess=guess)
 
 @patch
 def hear(self: Prediction, state):  # noqa: F811
-    guess = list(self.options)[state['said'][0]] if self.options else float(state['guess'])
+    k, n = state['said'][-1], len(self.options or _VERDICTS)
+    guess = list(self.options)[k % n] if self.options else float(state['guess'])
     if self.first is None: self.first = guess
+    self.revealed |= k < n

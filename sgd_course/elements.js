@@ -6,6 +6,9 @@ const make = (tag, props = {}, ...children) => {
   return e;
 };
 
+// Only what differs is written: the page lies out anew what it is told, even if it is the same
+const write = (e, text) => { if (e.textContent !== text) e.textContent = text; };
+
 // JupyterLab takes arrows, Home and Enter for itself unless the very element says this
 const control = (tag, props) => {
   const e = make(tag, props);

@@ -9,20 +9,24 @@ __all__ = ['SlopePicture', 'explore_slope', 'DescentPicture', 'explore_descent',
 
 # %% ../nbs/api/explorers.ipynb #a30bfb2d
 import math
+from functools import cache
 
+import numpy as np
 import torch
 from fastcore.basics import patch
 
 from .curve import mse, quadratic, standardize
 from .descent import classify_trajectory, descend, hessian_eigenvalues, steps_to_converge
-from .explore import valid_positions, explore
+from .explore import Flipbook, LiveWidget, explore, twin_name, valid_positions
+from .explore import _files, _position_class
 from .layers import WidthSweep, plane_scores
 from .multiclass import SoftmaxSweep
 from .optimizers import Momentum, plot_contours, settling_time, run_optimizer
-from .plot import BLACK, BLUE, GREEN, ORANGE, RED, plot_function, show_weights, subplots
+from .plot import BLACK, BLUE, GREEN, ORANGE, RED, in_jupyter, plot_function
+from .plot import show_weights, subplots
 from .selection import SweepResult
 from .slope import slope
-from .validate import valid_lr, valid_point, whole
+from .validate import real, valid_h, valid_lr, valid_point, whole
 
 # %% ../nbs/api/explorers.ipynb #a99f6a7a
 class SlopePicture:
@@ -54,15 +58,76 @@ def __call__(self: SlopePicture, h, x):
     self.fig.alt_text = f'At x = {x:g}: {said}; the slope of the tangent is {here:.4g}'
     return self.fig
 
+# %% ../nbs/api/explorers.ipynb #c2b75e11
+def _secants(f, hs, xs):
+    "f at each x, at x + h for each h and x, and the tangent's slope at each x."
+    def value(x): return real(f'f({x:.6g})', f(x))
+    for x in xs:
+        for h in hs: valid_h(x, h)
+    here = [value(x) for x in xs]
+    there = [[value(x + h) for x in xs] for h in hs]
+    return here, there, [slope(f, x, central=True) for x in xs]
+
+class _Secant:
+    "What an explorer of slopes does in Python."
+    def _prepare(self, picture, hs, xs):
+        self._picture, self._hs, ordered, ax = picture, hs, sorted(xs), picture.fig.axes[0]
+        line = np.stack(ax.lines[0].get_data(), 1).tolist()
+        curve = dict(xs=ordered, hs=hs, line=line, xlim=ax.get_xlim(), ylim=ax.get_ylim())
+        for name, v in zip(('y', 'there', 'tangent'), _secants(picture.f, hs, ordered)):
+            curve[name] = np.array(v, '<f8').tobytes()
+        self.add_traits(**{k: _position_class()(v).tag(sync=True, echo_update=False)
+                           for k, v in dict(h=hs, x=ordered).items()})
+        first, name = dict(h=hs[0], x=xs[0]), twin_name()  # the model's name too
+        return first | dict(_curve=curve, _reset=first, _twin=name, model_id=name)
+
+# %% ../nbs/api/explorers.ipynb #7d90ab42
+@patch
+def _static(self: _Secant):
+    return Flipbook(self._picture, h=self._hs, x=[self._reset['x']]).twin()
+
+@patch
+def __repr__(self: _Secant):
+    hint = '' if in_jupyter() else ': a curve in a notebook'
+    return f'<Explorer at h = {self.h:g}, x = {self.x:g}{hint}>'
+
+@cache
+def _slope_class():
+    import anywidget
+    from traitlets import Dict, Unicode
+    class SlopeExplorer(_Secant, LiveWidget, anywidget.AnyWidget):
+        "A point to drag along a curve."
+        _esm = _files('elements.js', 'chart.js', 'secant.js')
+        _css = _files('elements.css', 'chart.css', 'secant.css')
+        _curve, _reset = Dict().tag(sync=True), Dict().tag(sync=True)
+        _twin = Unicode().tag(sync=True)
+
+        def __init__(self, *args): super().__init__(**self._prepare(*args))
+    return SlopeExplorer
+
 # %% ../nbs/api/explorers.ipynb #e1b0d8b8
 def explore_slope(
     f,                # function of one number, that also works element by element
     hs,               # step sizes, each > 0
-    xs,               # points
+    xs=None,          # where the point stops, first where it begins; `None`: 401 points
     min=-2., max=2.,  # range of x
-):                    # widget with two sliders, `h` and `x`
-    "Slide step size and point: rise, run, secant, tangent. Raises as `slope` and `explore` do."
-    return explore(SlopePicture(f, min, max), h=hs, x=xs)
+):                    # widget; `h` and `x` are traits
+    """Drag a point along a curve, slide the step size: rise, run, secant, tangent.
+
+    Raises as `slope` and `explore` do for what is no number, function, or sequence.
+    """
+    return _slope_class()(SlopePicture(f, min, max), _valid_hs(hs), _stops(xs, min, max))
+
+def _valid_hs(hs):
+    for h in (hs := valid_positions('hs', hs)): real('each of hs', h, above=0)
+    return hs
+
+def _stops(xs, min, max):
+    "Where the point stops, first where it begins."
+    if xs is not None: return [real('each of xs', x) for x in valid_positions('xs', xs)]
+    low, high = real('min', min), real('max', max)
+    xs = [round(low + (high - low)*k/400, 12) for k in range(401)]
+    return [xs[50], *xs[:50], *xs[51:]]
 
 # %% ../nbs/api/explorers.ipynb #49f6cc0a
 class DescentPicture:

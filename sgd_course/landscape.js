@@ -99,10 +99,6 @@ function descend(surface, s) {
   return { path, losses, last, end };
 }
 
-const short = v => !Number.isFinite(v) ? "beyond all numbers"
-  : v === 0 ? "0" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3
-  ? v.toExponential(2).replace(/\.?0*e\+?/, "e") : String(+v.toPrecision(4));
-
 // Which of its minima, whose losses are equal if they differ by no more than `rounding`
 function nameOf({ minima }, loss, point, rounding) {
   const all = minima.map(p => loss(...p)[0]), above = loss(...point)[0] - Math.min(...all);

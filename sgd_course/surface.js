@@ -1,10 +1,10 @@
 // A loss of two weights as a map, and what an optimizer does on it, all computed in the page, with
-// landscape.js and contours.js. From Python: _surfaces (each with what `descend` needs, and name,
-// labels, note and lrs), _defaults (of each optimizer that is offered), _batches (is there a slider
-// for their size?), _twin, and _reset (where Reset goes). Both ways, to Python at most ten times a
-// second: surface, optimizer, start, lr, mom, sqr_mom, bs (`null`: all), condition and steps.
+// landscape.js, chart.js and contours.js. From Python: _surfaces (each with what `descend` needs,
+// and name, labels, note and lrs), _defaults (of each optimizer that is offered), _batches (is
+// there a slider for their size?), _twin, and _reset (where Reset goes). Both ways, to Python at
+// most ten times a second: surface, optimizer, start, lr, mom, sqr_mom, bs (`null`: all), condition
+// and steps.
 
-const SEND_EVERY = 100;   // ms
 const tens = (from, to) => [...Array(10 * (to - from) + 1).keys()].map(
   k => +(10 ** (from + k / 10)).toPrecision(2));
 const SLIDERS = {   // trait: what it is called, and where it stops
@@ -30,22 +30,12 @@ function render({ model, el }) {
   const slides = surface => surface.condition !== undefined && !surface.fixed;
   const here = () => surfaces.find(({ name }) => name === s.surface);
 
-  // The model is set only when it is sent: ipywidgets' echo of an earlier value would overwrite it.
-  let timer = 0, unsent = false, sending = false;
-  const send = () => {
-    unsent = true;
-    if (timer) return;
-    sending = true;
-    for (const t of TRAITS) model.set(t, s[t]);
-    sending = unsent = false;
-    try { model.save_changes(); } catch (e) { console.warn("surface: no kernel", e); }
-    timer = setTimeout(() => { timer = 0; if (unsent) send(); }, SEND_EVERY);
-  };
+  const post = courier(model, TRAITS, trait => s[trait]);
   const change = news => {
     Object.assign(s, news);
     kept[`${s.surface} ${s.optimizer}`] = { lr: s.lr, mom: s.mom, sqr_mom: s.sqr_mom };
     show();
-    send();
+    post.send();
   };
   // each optimizer has a learning rate of its own on each surface, and comes back to it
   const settings = (surface, optimizer) => kept[`${surface.name} ${optimizer}`]
@@ -127,8 +117,6 @@ function render({ model, el }) {
     }));
   }
 
-  // Only what differs is written: the page lies out anew what it is told, even if it is the same
-  const write = (e, text) => { if (e.textContent !== text) e.textContent = text; };
   function tellSettings(surface) {
     rows.forEach(({ trait, range, value, row }) => {
       const stops = stopsOf(trait), far = i => Math.abs((stops[i] ?? 1e9) - (s[trait] ?? 1e9));
@@ -215,13 +203,13 @@ function render({ model, el }) {
     change(structuredClone(model.get("_reset")));
   });
   for (const t of TRAITS)   // from Python, or from another view
-    model.on(`change:${t}`, () => { if (!sending && !unsent) { s = read(); show(); } });
+    model.on(`change:${t}`, () => { if (!post.busy()) { s = read(); show(); } });
 
   const sizes = new ResizeObserver(show), themes = new MutationObserver(show);
   sizes.observe(map);
   themes.observe(document.body, { attributes: true });
   show();
-  return () => { clearTimeout(timer); sizes.disconnect(); themes.disconnect(); };
+  return () => { post.stop(); sizes.disconnect(); themes.disconnect(); };
 }
 
 export default { render };

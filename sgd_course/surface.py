@@ -431,8 +431,9 @@ def _explorer_class():
     sync = dict(sync=True, echo_update=False)  # an echo would bring back what the pointer has left
     class SurfaceExplorer(_Explorer, LiveWidget, anywidget.AnyWidget):
         "A map of a loss of two weights."
-        _esm = _files('elements.js', 'landscape.js', 'contours.js', 'surface.js')
-        _css = _files('elements.css', 'surface.css')
+        _esm = _files('elements.js', 'chart.js', 'landscape.js', 'contours.js',
+                      'surface.js')
+        _css = _files('elements.css', 'chart.css', 'surface.css')
         _surfaces, _reset, _defaults = (t.tag(sync=True) for t in (List(), Dict(), Dict()))
         _twin, _batches = Unicode().tag(sync=True), Bool().tag(sync=True)
         surface, optimizer = Unicode().tag(**sync), Any().tag(**sync)

@@ -224,6 +224,22 @@ def browser():
         b.close()
 
 
+def missing(what):
+    "A reader's machine may go without; CI must not."
+    if os.environ.get('CI'): pytest.fail(f'no {what}')
+    pytest.skip(f'no {what} here')
+
+
+@pytest.fixture
+def firefox(tmp_path):
+    program = shutil.which('firefox-esr') or shutil.which('firefox') or missing('Firefox')
+    from firefox import Firefox
+    (tmp_path/'profile').mkdir()
+    firefox = Firefox(program, tmp_path/'profile', os.environ | dict(HOME=str(tmp_path)))
+    yield firefox
+    firefox.stop()
+
+
 @pytest.fixture
 def open_book(lab, browser):
     "A function that opens a notebook with these cells; in the end, no page error and no outside request."

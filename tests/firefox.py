@@ -49,6 +49,13 @@ class Firefox:
         keys = [dict(type=t, value=key) for t in ('keyDown', 'keyUp')]
         self.ask('input.performActions', context=self.page, actions=[dict(type='key', id='keyboard', actions=keys)])
 
+    def mouse(self, *points):
+        "Press at the first of these points of the window, go to the others, and let go at the last."
+        move = lambda p: dict(type='pointerMove', x=round(p[0]), y=round(p[1]))
+        (first, *others), button = map(move, points), dict(button=0)
+        actions = [first, dict(type='pointerDown', **button), *others, dict(type='pointerUp', **button)]
+        self.ask('input.performActions', context=self.page, actions=[dict(type='pointer', id='mouse', actions=actions)])
+
     def until(self, true, seconds=90):
         "Wait until a function gives something, and give that."
         end = time.time() + seconds

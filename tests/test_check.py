@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from axe_playwright_python.sync_playwright import Axe
 from browser import axe_violations, exported
 from conftest import REPO, run
 from playwright.sync_api import expect
@@ -37,7 +38,8 @@ def nobody_was_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in '_unsaved', '_notes', '_noted': monkeypatch.setattr(check, name, type(getattr(check, name))())
     for ex in EXERCISES.values(): monkeypatch.setattr(ex, 'hinted', 0)
-    for ask in PREDICTIONS.values(): monkeypatch.setattr(ask, 'first', None)
+    for ask in PREDICTIONS.values():
+        for name, value in dict(first=None, revealed=ask.revealed).items(): monkeypatch.setattr(ask, name, value)
 
 
 def saved(): return json.loads(Path(PROGRESS).read_text())
@@ -664,12 +666,20 @@ def test_kernels_at_once_lose_nothing():
 @each_prediction
 def test_prediction(name, ask):
     assert name == f'predict_{ask.name}'
+    assert ask.revealed == (name == 'predict_pull'), 'the text below it answers; below all others is an experiment'
+    for first in list(ask.options or [50]):   # before the experiment
+        if ask.revealed: break
+        said = repr(ask(first))
+        assert said == (f'You said: {first}. Now run the cells below, and look. '
+                        f'Then `{name}.reveal()` says what was right.') and repr(ask.reveal()) == repr(ask.explain(first))
+        ask.first, ask.revealed = None, False
+    ask.revealed = True   # what is said afterwards
     for shown in (repr(ask), ask._repr_html_()):
         assert ask.question in shown and name in shown
         for o, why in (ask.options or {}).items(): assert o in shown and why not in shown
     if ask.options:
         for o, why in ask.options.items():
-            said = repr(ask(o))
+            ask.first, said = None, repr(ask(o))
             assert why in said and ask.options[ask.answer] in said and (' Yes.' in said) == (o == ask.answer)
         assert 'is not one of the options' in repr(ask('nonsense'))
     else:
@@ -689,7 +699,12 @@ def test_prediction_needs_options(options):
 QUESTION = 'How many of 100?'
 
 
-def number(**given): return Prediction('many', QUESTION, **(dict(answer=26, why='So it is.', tolerance=3, low=0, high=100) | given))
+def number(**given):
+    defaults = dict(answer=26, why='So it is.', tolerance=3, low=0, high=100, at_once=True)
+    return Prediction('many', QUESTION, **(defaults | given))
+
+
+def options(**given): return Prediction('x', 'Is it?', 'yes', dict(yes='It is.', no='It is not.'), **given)
 
 
 @pytest.mark.parametrize('guess, head', [
@@ -724,17 +739,70 @@ def test_the_first_guess_counts():
     for nonsense in ('x', 150): ask(nonsense)
     assert 'first' not in repr(ask(20)) + repr(ask(20))
     assert ask(26).text.endswith('Your first guess was 20: that is the one that counts.')
-    ask = Prediction('x', 'Is it?', 'yes', dict(yes='It is.', no='It is not.'))
+    ask = options(at_once=True)
     ask('maybe'), ask('no')
     assert "Your first guess was 'no'" in ask('yes').text and 'first' not in ask('no').text
-    on_the_page = Prediction('x', 'Is it?', 'yes', dict(yes='It is.', no='It is not.'))
+    on_the_page = options()
     for k in 1, 0: on_the_page.hear(dict(said=[k], guess=''))
     assert on_the_page.first == 'no'
+
+
+def test_what_was_right_is_said_after_the_experiment():
+    ask = options()
+    assert repr(ask.reveal()) == "Predict first. Type your prediction, as in `predict_x('yes')`."
+    assert ask('no').head == ask('yes').head == 'You said: no.' and ask('no').mark is None
+    assert ask.state() == dict(said=[3], guess='') and 'It is' not in ask.page()['says'][3] and not ask.page()['at_once']
+    assert repr(ask.reveal()) == 'You said: no. No, it is: yes. It is not. It is.'
+    assert ask.state() == dict(said=[1], guess='') and ask('no').mark == 'wrong'
+    ask = number(at_once=False)
+    assert ask.reveal().text == 'Type your prediction, as in `predict_many(number)`.' and ask(150).head.startswith('150 is')
+    assert ask('28.0').head == ask(26).head == 'You said: 28.' and ask.state() == dict(said=[4], guess='28')
+    assert ask.reveal().text == 'That is close. So it is.' and ask.state() == dict(said=[1], guess='28')
+
+
+def test_what_the_page_tells():
+    for ask, guess, first in (options(), '', 'no'), (number(at_once=False), '28', 28):
+        ask.hear(dict(said=[ask.page()['says'].__len__()//2 + 1], guess=guess))
+        assert ask.first == first and not ask.revealed
+        ask.hear(dict(said=[1], guess=guess))
+        assert ask.first == first and ask.revealed
 
 
 def test_predictions_of_numbers_have_limits():
     limits = {k: (p.low, p.high) for k, p in PREDICTIONS.items() if not p.options}
     assert limits == dict(predict_baseline=(0, 100), predict_evaluations=(0, None), predict_quick=(0, None), predict_ten=(None, None))
+
+
+# --- in a page: no JupyterLab, no kernel, no mouse
+
+def test_predictions_in_a_page(browser):
+    from test_surface import opened
+    log, button = lambda p: p.get_by_role('log'), lambda p, name: p.get_by_role('button', name=name)
+    for ask, keys, text in (options(), ['Tab', 'ArrowDown', 'ArrowDown', 'ArrowUp', 'Enter'], 'no'), (
+            number(at_once=False), ['Tab', *'28', 'Enter'], '28'):
+        for at_once in False, True:
+            ask.revealed = at_once
+            page = opened(browser, check._page_class()(ask), dark=at_once, width=360)
+            expect(page.get_by_role('group' if ask.options else 'textbox')).to_have_accessible_name(
+                ask.question if ask.options else 'Your guess')
+            for key in keys: page.keyboard.press(key)
+            verdict = 'You said: no. No, it is: yes. It is not. It is.' if text == 'no' else (
+                'You said 28, it is 26. That is close. So it is.')
+            if not at_once:
+                expect(log(page)).to_have_text(f'You said: {text}. Now run the cells below, and look.')
+                assert not re.search('No, it is|it is 26|So it is', page.locator('main').inner_text()), 'not spoilt'
+                assert page.evaluate('model.get("_state").said') == [3 if ask.options else 4]
+                page.keyboard.press('Tab')   # from the field, which takes no more
+                expect(button(page, 'Show what was right')).to_be_focused()
+                page.keyboard.press('Enter')
+            expect(log(page)).to_have_text(re.compile(re.escape(verdict) + '$'))
+            assert log(page).locator('> div').count() == 1 and page.evaluate('model.get("_state").said') == [1]
+            expect(button(page, 'Show what was right')).to_have_count(0)
+            for control in page.locator('input, button:visible').all(): expect(control).to_be_disabled()
+            found = Axe().run(page, context='main').response['violations']
+            assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
+            assert page.errors == [] and page.evaluate('document.documentElement.scrollWidth') <= 360
+            page.close()
 
 
 # --- right and wrong differ by word, icon and colour
@@ -750,7 +818,7 @@ def contrast(one, two):
 
 def test_verdicts_look_different():
     ex, options = exercise(), dict(yes='It is.', no='It is not.')
-    said = [ex(stub), ex(nothing), ex(scaled), *(Prediction('x', 'Is it?', 'yes', options)(o) for o in options)]
+    said = [ex(stub), ex(nothing), ex(scaled), *(Prediction('x', 'Is it?', 'yes', options).explain(o) for o in options)]
     looks = [re.search('background:(#[0-9a-f]{6});color:(#[0-9a-f]{6})[^>]*>(.)<', s._repr_html_()).groups() for s in said]
     assert len(set(looks)) == 3 and looks[1] == looks[4] and looks[2] == looks[3]
     assert len({icon for _, _, icon in looks}) == len({back for back, _, _ in looks}) == 3
@@ -824,10 +892,13 @@ def test_a_learner_in_jupyterlab(open_fresh):
     first.get_by_role('radio', name='add it', exact=True).focus()
     page.keyboard.press('Space')
     page.keyboard.press('Enter')
-    expect(first.get_by_role('log')).to_contain_text('You said: add it. No, it is: subtract it.')
+    expect(first.get_by_role('log')).to_have_text('You said: add it. Now run the cells below, and look.')
     expect(first.get_by_role('status')).to_have_text('Locked in: the first guess counts.')
+    book.until('predict_sign.first, predict_sign.revealed', "('add it', False)")
+    first.get_by_role('button', name='Show what was right').click()
+    expect(first.get_by_role('log')).to_contain_text('You said: add it. No, it is: subtract it.')
     for control in [lock, *first.get_by_role('radio').all()]: expect(control).to_be_disabled()
-    book.until('predict_sign.first', "'add it'")
+    book.until('predict_sign.first, predict_sign.revealed', "('add it', True)")
 
     run_cell(3)
     guess, number = output(3).get_by_role('textbox', name='Your guess'), output(3).get_by_role('log')
@@ -837,6 +908,7 @@ def test_a_learner_in_jupyterlab(open_fresh):
         expect(output(3).get_by_role('status')).to_have_text(f'{nonsense or "Nothing"} is not a number.')
     guess.fill('-0.2')
     page.keyboard.press('Enter')
+    output(3).get_by_role('button', name='Show what was right').click()
     expect(number).to_contain_text('You said -0.2, it is -0.1611. That is close.')
     expect(guess).to_be_disabled()
     run_cell(4)
@@ -874,6 +946,9 @@ def answer_all(page):
     expect(status.filter(has_text='150 is out of range')).to_have_text('150 is out of range: expected a number from 0 to 100.')
     guess.fill('26')
     guess.press('Enter')
+    expect(page.get_by_text('Now run the cells below, and look.').locator('visible=true')).to_have_count(2)
+    for part in SAID[2:]: expect(page.get_by_text(part)).to_have_count(0)
+    for _ in range(2): page.get_by_role('button', name='Show what was right').first.click()
 
 
 SAID = 'hint 1 of 2.', 'return x - lr*slope(f, x)', 'No, it is: subtract it.', 'You said 26. Exactly. So it is.'

@@ -1,5 +1,6 @@
 "Every explorer of the lessons, as a learner uses it, in a real JupyterLab."
 import json
+import math
 import re
 import sys
 from collections import Counter
@@ -11,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import shown
 from conftest import REPO, offline_env, run
 from playwright.sync_api import expect
+from test_surface import STATE, opened, state_of
 
 from sgd_course.curve import make_roller_coaster
 from sgd_course.explorers import (SlopePicture, SweepPicture, WidthPicture, explore_descent, explore_fit,
@@ -18,6 +20,7 @@ from sgd_course.explorers import (SlopePicture, SweepPicture, WidthPicture, expl
 from sgd_course.layers import make_bullseye, plane_scores, width_sweep
 from sgd_course.optimizers import ravine
 from sgd_course.selection import lr_sweep
+from sgd_course.slope import slope
 
 # the function that a cell of a lesson calls -> the lesson, and the lines before it that the call needs
 EXPLORERS = {
@@ -32,7 +35,10 @@ EXPLORERS = {
     'explore_momentum': ('13_optimizers', 'start = [-1.5, .25]\n')}
 
 
+FLIPBOOKS = [name for name in EXPLORERS if name != 'explore_slope']   # the page draws that one
 LESSONS = Counter(lesson for lesson, _ in EXPLORERS.values())  # how many each of them has
+# figures of what the page computes: trajectories on a surface
+OTHERS = {'04_learning_rate': 4, '05_seven_steps': 2, '09_noise': 4, '13_optimizers': 4}
 
 
 def call(name):
@@ -75,7 +81,7 @@ def test_the_plane_is_not_turned():
     assert (torch.as_tensor(picture.image.get_array()) - expected).abs().max() < .051  # in steps of .1
 
 
-def pictures(e): return e._book.twin(range(len(e._book)))
+def pictures(e): return e._book.twin(range(len(e._book))) if hasattr(e, '_book') else e._static() + str(e._curve)
 
 
 def both(kind):
@@ -110,6 +116,151 @@ def test_descent_from_the_minimum_alone(minimum):
     assert 'error' not in e._book.picture(1) and 'It starts at the minimum' in e._book.picture(0)['words']
 
 
+# --- a point to drag along a curve
+
+def root(x): return float(x)**.5 if x > 0 else math.nan
+
+
+@pytest.mark.parametrize('error, words, given', [
+    (ValueError, 'each of hs is 0: expected .* greater than 0', dict(hs=[0, .1])),
+    (ValueError, 'hs is empty', dict(hs=[])), (TypeError, 'each of xs', dict(xs=['a'])),
+    (ValueError, r'f\(-1\) is nan: expected one finite number', dict(f=root, xs=[1, -1])),
+    (ValueError, 'too small to change x', dict(hs=[1e-20]))])
+def test_what_is_no_curve(error, words, given):
+    with pytest.raises(error, match=words): explore_slope(**dict(f=lambda x: x**2, hs=[.1]) | given)
+
+
+def test_h_and_x_are_traits_that_take_the_nearest_stop():
+    e = explore_slope(lambda x: x**2, [1, .5], xs=[2, -1, 0])
+    assert (e.h, e.x, e._reset, e._curve['xs']) == (1, 2, dict(h=1, x=2), [-1, 0, 2])
+    e.h, e.x = torch.tensor(.6), -3
+    assert (e.h, e.x) == (.5, -1)
+    e = explore_slope(lambda x: x**2, [1], min=0, max=8)
+    assert e.x == 1 and e._curve['xs'] == pytest.approx([.02*k for k in range(401)])
+
+
+NUMBERS = """text => {
+    const curve = (%s)(text)._curve;
+    for (const name of ['y', 'there', 'tangent']) curve[name] = doubles(curve[name]);
+    return curve.hs.map((_, k) => curve.xs.map((_, i) => secantAt(curve, k, i)));
+}"""
+
+
+def cubic(x): return x**3/3 - x
+def wave(x): return torch.as_tensor(x, dtype=torch.float64).sin()
+
+
+def test_a_curve_in_a_page(browser):
+    every_number_is_python_s(browser)
+    a_curve_in_use(browser)
+    a_curve_on_a_phone_in_the_dark(browser)
+
+
+def every_number_is_python_s(browser):
+    page = browser.new_page()
+    for name in 'chart.js', 'secant.js':
+        text = (REPO/'sgd_course'/name).read_text(encoding='utf-8').replace('export default', '')
+        page.add_script_tag(content=text)
+    for f in cubic, wave:
+        hs = [1, .3, .01, 1e-4]
+        found = page.evaluate(NUMBERS % STATE, state_of(explore_slope(f, hs)))
+        for h, row in zip(hs, found):
+            assert len(row) == 401
+            for s in row:
+                x, rise = s['x'], float(f(s['x'] + h)) - float(f(s['x']))
+                tangent = slope(f, x, central=True)
+                assert s == dict(x=x, y=float(f(x)), run=h, rise=rise, slope=slope(f, x, h), tangent=tangent,
+                                 off=slope(f, x, h) - tangent)
+    page.close()
+
+
+def shown_numbers(page):
+    return [float(v) for v in page.locator('.sgd-secant td').all_inner_texts()]
+
+
+def agrees(page, f, h, x):
+    "The page says so, and what it says of it is what Python says."
+    e, t = slope(f, x, h), slope(f, x, central=True)
+    expected = [f(x + h) - f(x), h, e, t, e - t]
+    for shows, exact in zip(shown_numbers(page), expected, strict=True):   # small numbers have three digits, others four
+        assert shows == pytest.approx(exact, rel=6e-4 if abs(exact) > 1e-3 else 6e-3, abs=1e-8), (h, x)
+    assert page.locator('caption').inner_text() == f'At x = {x:.4g}'
+
+
+def a_curve_in_use(browser):
+    hs = [1, .5, .3, .1, .01]
+    page = opened(browser, explore_slope(cubic, hs))
+    point, h = page.get_by_role('slider', name='point x'), page.get_by_role('slider', name='h, the step size')
+    for k in range(len(hs)):   # every h, and as many places
+        for i in range(0, 401, 40):
+            page.evaluate('([h, x]) => { model.set("h", h); model.set("x", x); }', [hs[k], round(-2 + i/100, 2)])
+            agrees(page, cubic, hs[k], round(-2 + i/100, 2))
+    page.get_by_role('button', name='Reset').click()
+    agrees(page, cubic, 1, -1.5)
+    point.focus()
+    for key, x in [('ArrowRight', -1.4), ('Shift+ArrowRight', -1.39), ('ArrowUp', -1.29), ('PageDown', -1.69),
+                   ('Shift+ArrowLeft', -1.7), ('ArrowDown', -1.8), ('End', 2.), ('ArrowRight', 2.), ('Home', -2.)]:
+        page.keyboard.press(key)
+        agrees(page, cubic, 1, x)
+    expect(point).to_have_attribute('aria-valuetext', re.compile('^-2: rise .* over run 1, slope .* that of the tangent'))
+    h.focus()
+    page.keyboard.press('ArrowRight')
+    agrees(page, cubic, .5, -2)
+    expect(h).to_have_attribute('aria-valuetext', re.compile('^0.5: slope'))
+    page.get_by_role('button', name='Reset').click()
+    low, high = page.evaluate('model.get("_curve").xlim')
+    r = point.bounding_box()
+    at = lambda x: r['x'] + 60 + (x - low)/(high - low)*(r['width'] - 68)
+    ys = page.evaluate('model.get("_curve").ylim')
+    up = lambda y: r['y'] + 8 + (ys[1] - y)/(ys[1] - ys[0])*(r['height'] - 44)
+    page.wait_for_timeout(150)
+    page.evaluate('sent.length = 0')
+    before = point.evaluate('c => c.toDataURL()')
+    page.mouse.move(at(-1.5), up(cubic(-1.5)))
+    page.mouse.down()
+    for i in range(41): page.mouse.move(at(-1.5 + i/20), up(0))
+    x = float(point.get_attribute('aria-valuenow'))
+    assert x == pytest.approx(.5, abs=.02)
+    agrees(page, cubic, 1, x)
+    page.mouse.move(r['x'] + r['width'] + 300, r['y'])
+    agrees(page, cubic, 1, 2.)
+    page.mouse.up()
+    page.mouse.move(at(0), up(0))
+    agrees(page, cubic, 1, 2.)
+    assert point.evaluate('c => c.toDataURL()') != before
+    page.wait_for_timeout(250)
+    times = page.evaluate('sent')
+    assert times and all(b - a > 90 for a, b in zip(times, times[1:])), 'at most ten messages a second'
+    assert page.evaluate("[model.get('h'), model.get('x')]") == [1, 2], 'and the last one is sent'
+    page.evaluate('model.set("x", -1.5)')   # the second point sets h
+    page.mouse.move(at(-.5), up(cubic(-.5)))
+    page.mouse.down()
+    page.mouse.move(at(-1.18), up(0))
+    page.mouse.up()
+    agrees(page, cubic, .3, -1.5)
+    found = Axe().run(page, context='main').response['violations']
+    assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
+    assert page.errors == []
+    page.close()
+
+
+def a_curve_on_a_phone_in_the_dark(browser):
+    page = opened(browser, explore_slope(cubic, [1, .5]), dark=True, width=360)
+    found = Axe().run(page, context='main').response['violations']
+    assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
+    assert page.evaluate('document.documentElement.scrollWidth') <= 360
+    point, cdp = page.locator('.sgd-map'), page.context.new_cdp_session(page)
+    r = point.bounding_box()
+    for kind, points in ('touchStart', [100]), ('touchMove', [160]), ('touchMove', [220]), ('touchEnd', []):
+        points = [dict(x=r['x'] + x, y=r['y'] + 150) for x in points]
+        cdp.send('Input.dispatchTouchEvent', dict(type=kind, touchPoints=points))
+    low, high = page.evaluate('model.get("_curve").xlim')
+    expected = low + (220 - 60)/(r['width'] - 68)*(high - low)
+    assert float(point.get_attribute('aria-valuenow')) == pytest.approx(expected, abs=.02)
+    assert page.errors == []
+    page.close()
+
+
 # --- in the browser
 
 SETUP = """
@@ -129,19 +280,19 @@ def state():
 
 @pytest.mark.slow
 def test_in_jupyter(open_book):
-    book = open_book(SETUP, *(before + call(name) for name, (_, before) in EXPLORERS.items()))
+    book = open_book(SETUP, *(EXPLORERS[name][1] + call(name) for name in FLIPBOOKS))
     run_cell = """n => { jupyterapp.shell.currentWidget.content.activeCellIndex = n;
                           return jupyterapp.commands.execute('notebook:run-cell'); }"""
     book.page.evaluate(run_cell, 0)
-    for n in range(len(EXPLORERS)):
+    for n in range(len(FLIPBOOKS)):
         book.page.evaluate(run_cell, n + 1)
         book.explorer(n).wait_for(timeout=60_000)
         book.until('e._renewals', '[]')
         slide(book, book.explorer(n))
         book.ask('setattr(e, "_on_demand", True)')   # no more pictures: the next one's turn
     assert Axe().run(book.page, context='.sgd-explore').response['violations'] == []
-    expect(book.page.locator('.sgd-twin img')).to_have_count(5*len(EXPLORERS))
-    book.save('<img ', 5*len(EXPLORERS))
+    expect(book.page.locator('.sgd-twin img')).to_have_count(5*len(FLIPBOOKS))
+    book.save('<img ', 5*len(FLIPBOOKS))
     assert book.path.stat().st_size < 2_000_000
 
 
@@ -196,7 +347,7 @@ def test_exported_as_it_is_in_the_repository(lesson, browser, pages):
     errors = []
     page.on('pageerror', lambda e: errors.append(str(e)))
     page.goto((pages/f'{lesson}.html').as_uri())
-    figures = 5*LESSONS[lesson] + 4*(lesson == '13_optimizers')  # there one of each optimizer on a surface, too
+    figures = 5*LESSONS[lesson] + OTHERS.get(lesson, 0)
     expect(page.get_by_role('figure').filter(has_text=re.compile(r'^\s*\w[\w ]* = '))).to_have_count(figures)
     widths = page.get_by_role('img').evaluate_all('l => l.map(i => [i.naturalWidth, i.alt.length])')
     assert len(widths) > 5 and all(w > 100 and alt > 10 for w, alt in widths) and errors == []

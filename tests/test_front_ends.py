@@ -1,6 +1,5 @@
 "The glossary's links in JupyterLab; an explorer in Firefox and in Notebook 7."
 import json
-import os
 import re
 import shutil
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from browser import notebook
-from conftest import REPO
+from conftest import REPO, missing
 
 sys.path.append(str(REPO/'tools'))
 from glossary_links import anchor, definitions, titled  # noqa: E402
@@ -101,22 +100,6 @@ def slides(until, evaluate, press_right):
     assert '' not in pictures and len(set(pictures)) == 3
     text = evaluate('() => document.querySelector(".jp-Notebook").innerText')
     assert text and not ERROR.search(text), text
-
-
-def missing(what):
-    "A reader's machine may go without; CI must not."
-    if os.environ.get('CI'): pytest.fail(f'no {what}')
-    pytest.skip(f'no {what} here')
-
-
-@pytest.fixture
-def firefox(tmp_path):
-    program = shutil.which('firefox-esr') or shutil.which('firefox') or missing('Firefox')
-    from firefox import Firefox
-    (tmp_path/'profile').mkdir()
-    firefox = Firefox(program, tmp_path/'profile', os.environ | dict(HOME=str(tmp_path)))
-    yield firefox
-    firefox.stop()
 
 
 @pytest.mark.browser

@@ -212,7 +212,7 @@ DEFAULTS = {c: {k: v for k, v in OPTIMIZERS[c].defaults.items() if k in ('mom', 
 def computed(browser, some, cases):
     "What the page makes of (surface, settings)."
     page = browser.new_page()
-    scripts = [(REPO/'sgd_course'/f).read_text(encoding='utf-8') for f in ('landscape.js', 'contours.js')]
+    scripts = [(REPO/'sgd_course'/f).read_text(encoding='utf-8') for f in ('chart.js', 'landscape.js', 'contours.js')]
     page.add_script_tag(content='\n'.join(scripts))
     found = page.evaluate(ALL, [state_of(explore_surface(some)), cases])
     page.close()
@@ -295,7 +295,8 @@ def a_batch_is_as_noisy_as_lesson_09_says(browser):
 
 def contours_are_where_the_loss_is(browser):
     page = browser.new_page()
-    page.add_script_tag(content=(REPO/'sgd_course'/'contours.js').read_text(encoding='utf-8'))
+    for f in ('chart.js', 'contours.js'):
+        page.add_script_tag(content=(REPO/'sgd_course'/f).read_text(encoding='utf-8'))
     n, level = 41, 1.
     values = [(i/20 - 1)**2 + (j/20 - 1)**2 for j in range(n) for i in range(n)]
     lines = torch.tensor(page.evaluate('([values, n, level]) => contour({ values, n }, level)', [values, n, level]))

@@ -249,4 +249,5 @@ predict_pull = Prediction(
                       'loss.',
      'both alike': 'The gradient is the slope of the sigmoid, which is largest at 0.',
      'the undecided one': 'The gradient is the slope of the sigmoid: at 0 it is a quarter, at -8 '
-                          'hundreds of times smaller.'})
+                          'hundreds of times smaller.'},
+    at_once=True)
