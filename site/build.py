@@ -99,7 +99,8 @@ def write_pages(folder: Path, media: Media, done: dict, git_url: str):
     put(folder/'solutions.md', solutions(lessons, exercises))
     glossary = (nbs/'glossary.md').read_text(encoding='utf-8')
     put(folder/'glossary.md', re.sub(r' \(JupyterLab finds .+?\)$', '', glossary, flags=re.M))
-    put(folder/'teaching.md', (REPO/'sgd_course'/'TEACHING.md').read_text(encoding='utf-8'))
+    teaching = (REPO/'sgd_course'/'TEACHING.md').read_text(encoding='utf-8')
+    put(folder/'teaching.md', teaching.replace(" The learners' folder does not have this page.", ''))
     put(folder/'benchmarks.md', (REPO/'benchmarks'/'README.md').read_text(encoding='utf-8'))
     for f in folder.rglob('*'):
         if f.is_file() and f not in written: f.unlink()

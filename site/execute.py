@@ -42,9 +42,9 @@ def key(path: Path) -> str:
     "Changes with a notebook's code, the package, and the versions of what draws."
     book = json.loads(path.read_text(encoding='utf-8'))
     package = REPO/'sgd_course'
-    files = [*package.rglob('*.py'), *package.glob('*.js'), *package.glob('*.css'), Path(__file__)]
+    files = [*package.rglob('*.py'), *package.glob('*.js'), *package.glob('*.css')]
     versions = [version(p) for p in ('torch', 'matplotlib', 'pillow', 'ipywidgets', 'anywidget', 'fastai')]
-    h = hashlib.sha256(json.dumps([platform.python_version(), *versions]).encode())
+    h = hashlib.sha256(json.dumps([DRAW, platform.python_version(), *versions]).encode())
     h.update(json.dumps([c['source'] for c in book['cells'] if c['cell_type'] == 'code']).encode())
     for f in sorted(files): h.update(f.read_bytes())
     return h.hexdigest()[:16]
@@ -86,7 +86,7 @@ def execute(path: Path, cache: Path) -> Path:
 
 
 def execute_all(paths: list, cache: Path, workers: int = 2) -> dict:
-    "What the notebooks said: path -> file. The longest begin first, if they have been run before."
+    "What the notebooks said: path -> file."
     cache.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(workers) as pool:
         return dict(zip(paths, pool.map(lambda p: execute(p, cache), paths)))
