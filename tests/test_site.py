@@ -18,11 +18,11 @@ import nbformat
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import REPO, run
+from conftest import REPO, missing, run
 from PIL import Image
 from playwright.sync_api import expect
 from test_draw import DRAWN, Sheet
-from test_front_ends import RIGHT, firefox, missing  # noqa: F401
+from test_front_ends import RIGHT
 
 sys.path.append(str(REPO/'site'))
 import execute  # noqa: E402
@@ -455,7 +455,7 @@ def test_search(base, browser):
 
 
 @pytest.mark.slow
-def test_in_firefox(base, firefox):  # noqa: F811
+def test_in_firefox(base, firefox):
     firefox.go(base + '02_slope.html')
     for k in range(firefox.evaluate("() => document.querySelectorAll('.sgd-place').length")):
         place = f"document.querySelectorAll('.sgd-place')[{k}]"
