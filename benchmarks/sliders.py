@@ -138,6 +138,20 @@ from IPython.display import display
 from ipywidgets import FloatSlider, Layout, VBox, interact
 def slider(): return FloatSlider(value=-2, min=-2, max=2, step=4/60, layout=Layout(width='640px'))
 '''
+# three hidden units on 120 points: the plane with the decision boundary, and the response of one
+UNITS = '''
+import matplotlib.pyplot as plt
+import numpy as np
+from ipywidgets import FloatSlider, Layout, interact
+from sgd_course.layers import make_bullseye
+POINTS, LABELS = (t.numpy() for t in make_bullseye())
+AXIS = np.linspace(-1.9, 1.9, 81)
+PLANE = np.stack(np.meshgrid(AXIS, AXIS), -1)
+def scores(points, turn):
+    angle = np.deg2rad([turn, 150, 330])
+    z = points @ np.stack([np.cos(angle), np.sin(angle)]) - [0, 0, 1.8]
+    return 2.8 - 3*np.maximum(0, z).sum(-1)
+'''
 MAP = 'from sgd_course.surface import explore_surface', "explore_surface('ravine', 'Momentum')"
 PAGES = {
     'explore_surface, start': Case(*MAP, handle='.sgd-map', page='surface with interact'),
@@ -171,6 +185,18 @@ def move(change):
 s = slider()
 s.observe(move, 'value')
 display(VBox([s, fig]))'''),
+    'explore_unit, direction': Case('from sgd_course.unit import explore_unit', 'explore_unit()',
+                                    stops=361, page='units with interact'),
+    'units with interact': Case(UNITS + '''
+def draw(turn):
+    fig, (plane, line) = plt.subplots(1, 2, figsize=(9, 4))
+    found = scores(PLANE, turn)
+    plane.imshow(1/(1 + np.exp(-found)), 'RdBu', extent=(-1.9, 1.9)*2, origin='lower')
+    plane.contour(AXIS, AXIS, found, [0])
+    plane.scatter(*POINTS.T, c=LABELS)
+    line.plot(AXIS, np.maximum(0, AXIS))
+s = FloatSlider(value=0, min=0, max=360, step=6, layout=Layout(width='640px'))
+''', 'interact(draw, turn=s);'),
     'empty canvas': CASES['empty canvas']}
 
 # --- in the page

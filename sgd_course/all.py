@@ -11,6 +11,7 @@ from .descent import *
 from .draw import *
 from .explore import *
 from .explorers import *
+from .filters import *
 from .gradients import *
 from .graph import *
 from .launch import *
@@ -26,3 +27,4 @@ from .schedules import *
 from .selection import *
 from .slope import *
 from .surface import *
+from .unit import *

@@ -139,11 +139,11 @@ const GREYS = ["ffffff", "f0f0f0", "d9d9d9", "bdbdbd", "969696", "737373", "5252
 const RED_BLUE = ["67001f", "b2182b", "d6604d", "f4a582", "fddbc7", "f7f7f7", "d1e5f0", "92c5de",
                   "4393c3", "2166ac", "053061"];
 
-// The address of an image of 784 numbers, from `low` to `high`
-function imageOf(x, colours, low, high) {
+// The address of an image of numbers, row by row, from `low` to `high`
+function imageOf(x, colours, low, high, width = 28) {
   const parts = colours.map(c => [0, 2, 4].map(k => parseInt(c.slice(k, k + 2), 16)));
-  const canvas = make("canvas", { width: 28, height: 28 }), pen = canvas.getContext("2d");
-  const dots = pen.createImageData(28, 28);
+  const canvas = make("canvas", { width, height: x.length / width });
+  const pen = canvas.getContext("2d"), dots = pen.createImageData(width, x.length / width);
   x.forEach((v, i) => {
     const place = Math.min(1, Math.max(0, (v - low) / (high - low))) * (parts.length - 1);
     const k = Math.min(Math.floor(place), parts.length - 2);

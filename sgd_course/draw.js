@@ -1,5 +1,5 @@
-// A canvas to draw on, and digits to choose from. If Python sent the model along, which it does
-// for a stack of layers (_net, see digit.js), the page answers to drawings; if not, Python does.
+// A canvas to draw on (pen.js), and digits to choose from. If Python sent the model along, as for a
+// stack of layers (_net, see digit.js), the page answers to drawings; if not, Python does.
 // From Python: _twin, _names, _samples (the answers to the digits to choose from, known
 // beforehand) and _answer {sample, words, rows, seen, seen_alt, spoke, spoke_alt, and with more than
 // two names bars: [name, probability] of each}; both ways, one of the two:
@@ -7,7 +7,6 @@
 
 const SEND_EVERY = 100;   // ms: at most ten drawings a second go to the kernel
 const PATIENCE = 2000;    // ms until a reader is told that Python does not answer
-const STEP = 0.004;       // the least way between two points, of the paper's side
 
 function render({ model, el }) {
   const samples = model.get("_samples"), names = model.get("_names");
@@ -36,7 +35,7 @@ function render({ model, el }) {
     radio.addEventListener("change", () => act([], k));
     return radio;
   });
-  const choice = make("fieldset", {},
+  const choice = make("fieldset", { className: "sgd-digits" },
     make("legend", { textContent: "Or choose a real digit, from clear to hard for this model" }),
     ...radios.map((radio, k) => make("label", {}, radio,
       make("img", { src: samples[k].seen, alt: samples[k].name, title: samples[k].name }))));
@@ -73,18 +72,7 @@ function render({ model, el }) {
     changed();
   };
 
-  function paint() {
-    const side = canvas.width = canvas.height = 280 * Math.ceil(devicePixelRatio);
-    const pen = canvas.getContext("2d");
-    Object.assign(pen, { lineWidth: LEAST * side, lineCap: "round", lineJoin: "round" });
-    for (const [[x, y], ...rest] of strokes) {
-      pen.beginPath();
-      pen.moveTo(x * side, y * side);
-      pen.lineTo(x * side + 0.01, y * side);   // a single point is a dot
-      for (const [x, y] of rest) pen.lineTo(x * side, y * side);
-      pen.stroke();
-    }
-  }
+  const paint = () => paintStrokes(canvas, strokes);
 
   function show() {
     const last = model.get("_answer"), drawn = strokes.length > 0;
@@ -126,33 +114,11 @@ function render({ model, el }) {
     canvas.ariaLabel = drawn ? `Your drawing, strokes: ${strokes.length}` : "Empty canvas";
   }
 
-  // mouse, finger or pen: the first one that touches draws, until it is lifted
-  let pointer = null, stroke = null;
-  const place = e => {
-    const r = canvas.getBoundingClientRect();
-    return [(e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height]
-      .map(v => Math.round(1e4 * Math.min(1, Math.max(0, v))) / 1e4);
-  };
-  canvas.addEventListener("pointerdown", e => {
-    if (pointer !== null || e.button !== 0) return;
-    pointer = e.pointerId;
-    canvas.setPointerCapture(pointer);
-    stroke = [place(e)];
-    act([...strokes, stroke], null);
-  });
-  canvas.addEventListener("pointermove", e => {
-    if (e.pointerId !== pointer) return;
-    const between = e.getCoalescedEvents?.() ?? [];   // more than one for each picture
-    for (const p of [...between, e].map(place)) {
-      const [x, y] = stroke.at(-1);
-      if (Math.hypot(p[0] - x, p[1] - y) >= STEP) stroke.push(p);
-    }
+  penOn(canvas, stroke => act([...strokes, stroke], null), () => {
     paint();
     if (net) show();
     send();
   });
-  for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
-    canvas.addEventListener(end, e => { if (e.pointerId === pointer) pointer = null; });
 
   undo.addEventListener("click", () => {
     [strokes, sample] = past.pop() ?? [strokes.slice(0, -1), null];

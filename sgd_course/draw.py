@@ -609,8 +609,8 @@ def _sheet_class():
     sync = dict(sync=True, echo_update=False)  # an echo would bring back what the pen has left
     class Sheet(_Sheet, LiveWidget, anywidget.AnyWidget):
         "A canvas to draw on, and digits to choose from."
-        _esm = _files('elements.js', 'digit.js', 'draw.js')
-        _css = _files('elements.css', 'draw.css')
+        _esm = _files('elements.js', 'digit.js', 'pen.js', 'draw.js')
+        _css = _files('elements.css', 'paper.css', 'draw.css')
         _names, _samples = List().tag(sync=True), List().tag(sync=True)
         _answer, _net = Dict().tag(sync=True), Dict().tag(sync=True)
         _twin = Unicode().tag(sync=True)

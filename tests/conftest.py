@@ -41,6 +41,8 @@ def contents(folder):
             if f.is_file() and '__pycache__' not in f.parts}
 
 
+WIDGETS = ('test_explore', 'test_explorers', 'test_draw', 'test_check', 'test_surface', 'test_unit',
+           'test_filters', 'test_graph')
 HEAVY = {'browser', 'tree', 'wheel', 'installed', 'executed', 'classroom', 'server', 'fresh'}  # fixtures
 
 
@@ -68,7 +70,7 @@ def pytest_collection_modifyitems(items):
     "Mark the tests of widgets, those that need a browser, and those that are quick; the longest go first."
     for item in items:
         used, file = HEAVY & set(item.fixturenames), item.path.stem
-        if file in ('test_explore', 'test_explorers', 'test_draw', 'test_check', 'test_surface', 'test_graph'): item.add_marker('widget')
+        if file in WIDGETS: item.add_marker('widget')
         if 'browser' in used: item.add_marker('browser')
         if not used and not (item.get_closest_marker('slow') or item.get_closest_marker('long')):
             item.add_marker('quick')

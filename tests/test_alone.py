@@ -40,6 +40,12 @@ draw_digit(torch.nn.Linear(784, 1))''', [('drag', 'canvas', 0, SCRIBBLE)], r'[37
                 [('drag', '.sgd-map', 0, [(.5, .7), (.3, .7)])], r'Start at -[\d.]+, -[\d.]+'),
     'graph': ('from sgd_course.graph import explore_graph\nexplore_graph(lambda x: (2*x + 1)**2, x=3.)',
               [('type', 'input[type=range]', 0, ['Home', 'ArrowRight'])], r'x = -\d'),
+    'units': ('from sgd_course.unit import explore_unit\nexplore_unit()',
+              [('type', '.sgd-map', 0, ['2', 'ArrowRight'])], 'Unit 2: direction 145 degrees'),
+    'filters': ('''
+from sgd_course.filters import explore_filters
+from sgd_course.schedules import small_cnn
+explore_filters(small_cnn())''', [('drag', 'canvas', 0, SCRIBBLE)], 'Your drawing: '),
 }
 each_browser = pytest.mark.parametrize('kind', ['chromium', 'firefox'])
 

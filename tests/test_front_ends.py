@@ -134,6 +134,25 @@ def test_surface_in_firefox(firefox, tmp_path):
 
 @pytest.mark.browser
 @pytest.mark.slow
+def test_unit_in_firefox(firefox, tmp_path):
+    "A page with nothing but the units: set up with keys, and trained."
+    from sgd_course.unit import explore_unit
+    from test_surface import RENDER, state_of
+    e = explore_unit()
+    (tmp_path/'unit.html').write_text(f'<!doctype html><style>{e._css}</style><main></main>', encoding='utf-8')
+    firefox.go((tmp_path/'unit.html').as_uri())
+    firefox.evaluate(f'() => ({RENDER})({json.dumps([e._esm, state_of(e)])})')
+    words = lambda: firefox.evaluate('() => document.querySelector("strong").textContent')
+    assert firefox.until(words).startswith('3 units: 69.2 % right')
+    firefox.evaluate('() => document.querySelector(".sgd-map").focus()')
+    for key in ('2', *['\uE012']*12, '3', *['\uE015']*19): firefox.press(key)   # to the left, down
+    assert words().startswith('3 units: all points right')
+    firefox.evaluate('() => document.querySelector(".sgd-acts button").click()')
+    assert firefox.until(lambda: re.match(r'After \d\d steps, 3 units: all points right', words()))
+
+
+@pytest.mark.browser
+@pytest.mark.slow
 def test_graph_in_firefox(firefox, tmp_path):
     "A page with nothing but the graph: its steps, and an arrow key."
     from sgd_course.graph import explore_graph
