@@ -124,7 +124,7 @@ def mend(page: Path):
     "Names and levels that a screen reader needs; a page that has them stays as it is."
     text = old = page.read_text(encoding='utf-8')
     for a, b in MENDED.items(): text = text.replace(a, b)
-    text = re.sub(r'<th class="head[^"]*"><p></p></th>', '<td></td>', text)   # a column without a name
+    text = re.sub(r'<th( [^>]*)?>(<p></p>)?</th>', '<td></td>', text)   # a column without a name
     if text != old: page.write_text(text, encoding='utf-8')
 
 

@@ -456,16 +456,19 @@ def test_search(base, browser):
 
 @pytest.mark.slow
 def test_in_firefox(base, firefox):
-    firefox.go(base + '02_slope.html')
-    for k in range(firefox.evaluate("() => document.querySelectorAll('.sgd-place').length")):
-        place = f"document.querySelectorAll('.sgd-place')[{k}]"
-        firefox.evaluate(f'() => {place}.scrollIntoView()')
-        firefox.until(lambda: firefox.evaluate(f"() => {place}.dataset.live === ''"))
+    def go(name, widget):
+        "Open a page, and scroll until the widget is there."
+        firefox.go(base + name)
+        firefox.until(lambda: firefox.evaluate(
+            "() => { for (const p of document.querySelectorAll('.sgd-place')) p.scrollIntoView();"
+            f" return !!document.querySelector('{widget} input'); }}"))
+    go('index.html', '.sgd-explore')
     picture = "() => document.querySelector('.sgd-explore img').src"
     before = firefox.evaluate(picture)
     firefox.evaluate("() => document.querySelector('.sgd-explore input').focus()")
     firefox.press(RIGHT)
     firefox.until(lambda: firefox.evaluate(picture) != before)
+    go('02_slope.html', '.sgd-ask')
     firefox.evaluate("() => { const a = document.querySelector('.sgd-ask'); a.querySelector('input').click();"
                      " a.querySelector('button').click(); }")
     assert 'You said: to the left. No' in firefox.evaluate("() => document.querySelector('.sgd-ask').innerText")
