@@ -387,7 +387,7 @@ def _static(self: _Explorer):
     if len(surfaces) > 1:
         rest = [_Map(s, s.start, first | dict(lr=None)) for s in surfaces[1:]]
         return ''.join(_pictures(d, optimizer=some) for d in (draw, *rest))
-    return _pictures(draw, optimizer=some, lr=[_short(k*first['lr']) for k in (.1, .4, 1, 1.2)])
+    return _pictures(draw, optimizer=some, lr=[_short(k*first['lr']) for k in (.1, 1, 1.2)])
 
 def _pictures(draw, **positions):
     book = Flipbook(draw, **positions)

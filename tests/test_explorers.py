@@ -43,7 +43,7 @@ EXPLORERS = {
 FLIPBOOKS = [name for name in EXPLORERS if name != 'explore_slope']   # the page draws that one
 LESSONS = Counter(lesson for lesson, _ in EXPLORERS.values())  # how many each of them has
 # figures of what the page computes: trajectories on a surface, hidden units that train
-OTHERS = {'04_learning_rate': 4, '05_seven_steps': 2, '09_noise': 4, '11_layers': 5, '13_optimizers': 4}
+OTHERS = {'04_learning_rate': 3, '05_seven_steps': 2, '09_noise': 3, '11_layers': 5, '13_optimizers': 4}
 
 
 def call(name):

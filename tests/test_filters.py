@@ -97,9 +97,11 @@ def test_twin():
 
 # --- in a page: no JupyterLab, and no kernel
 
-def test_in_a_page(browser):
-    maps_are_those_of_pytorch(browser)
-    filters_in_use(browser)
+def test_in_a_page(browser): maps_are_those_of_pytorch(browser)
+
+
+@pytest.mark.slow
+def test_used_in_a_page(browser): filters_in_use(browser)
 
 
 def maps_are_those_of_pytorch(browser):

@@ -177,9 +177,13 @@ def test_in_a_page(browser):
     the_page_and_pytorch_agree(browser)
     steps_and_words(browser)
     boxes_lie_apart(browser)
+    a_page_that_is_wrong_says_so(browser)
+
+
+@pytest.mark.slow
+def test_used_in_a_page(browser):
     a_graph_in_use(browser)
     touch_dark_and_narrow(browser)
-    a_page_that_is_wrong_says_so(browser)
 
 
 def computing(browser):

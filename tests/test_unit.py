@@ -113,6 +113,10 @@ def test_in_a_page(browser):
     kinks_are_where_the_units_begin(page)
     words_for_it(page)
     page.close()
+
+
+@pytest.mark.slow
+def test_used_in_a_page(browser):
     by_mouse(browser)
     by_keyboard(browser)
     touch_dark_and_narrow(browser)
