@@ -324,7 +324,7 @@ class _Map:
         self.lrs = dict(zip(_OPTIMIZERS, surface.lrs))
         if reset['lr']: self.lrs[reset['optimizer']] = reset['lr']
         self.f = surface.loss(reset['condition'] if surface.condition else None)
-        self.fig, ax = subplots(figsize=(3.6, 3), shown=False)
+        self.fig, ax = subplots(figsize=(3, 2.6), shown=False)
         lims = surface.xlim, surface.ylim
         x, y = (torch.linspace(*lim, 81, dtype=torch.float64) for lim in lims)
         loss = self.f(torch.stack(torch.meshgrid(x, y, indexing='xy')))
