@@ -1,4 +1,5 @@
 "JupyterLab on loopback, notebooks open in it, and what is on the page."
+import ast
 import base64
 import hashlib
 import json
@@ -159,3 +160,28 @@ def exported(path, folder, browser, lab, *options):
     page.on('pageerror', lambda e: page.errors.append(str(e)))
     page.goto((folder/f'{path.stem}.html').as_uri())
     return page
+
+
+def with_state(book, folder, browser, lab):
+    "The page that nbconvert makes of an open notebook that was saved together with the state of its widgets."
+    state = book.ask('__import__("json").dumps(__import__("ipywidgets").Widget.get_manager_state())')
+    saved = json.loads(book.path.read_text())
+    saved['metadata']['widgets'] = {
+        'application/vnd.jupyter.widget-state+json': json.loads(ast.literal_eval(state))}
+    (folder/'live.ipynb').write_text(json.dumps(saved))
+    return exported(folder/'live.ipynb', folder, browser, lab)
+
+
+def figures_without_state(book, n, folder, browser, lab):
+    "In the page that nbconvert makes of it as JupyterLab saves it, without that state, n still figures are seen."
+    page = exported(book.path, folder, browser, lab)
+    expect(page.locator('figure:visible')).to_have_count(n)
+    assert page.errors == []
+    page.context.close()
+
+
+def figures_when_opened_again(open_book, book):
+    "Before it is run, with the kernel gone."
+    again = open_book(path=book.path)
+    expect(again.page.locator('.sgd-twin figure').first).to_be_visible(timeout=30_000)
+    expect(again.page.get_by_text('model not found').locator('visible=true')).to_have_count(0)

@@ -1,5 +1,4 @@
 "Computation graphs: what the page computes against PyTorch, its steps and its words, and the widget in use."
-import json
 import math
 import re
 from functools import cache
@@ -7,7 +6,7 @@ from functools import cache
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
-from browser import exported
+from browser import figures_when_opened_again, figures_without_state, with_state
 from conftest import REPO
 from playwright.sync_api import expect
 from test_surface import opened
@@ -437,12 +436,7 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     expect(words).to_have_text(re.compile('^result = 0.16. '))
 
     book.save('<figure', 2)
-    state = json.loads(book.ask('__import__("json").dumps(__import__("ipywidgets").Widget.get_manager_state())')[1:-1]
-                       .encode().decode('unicode_escape'))
-    saved = json.loads(book.path.read_text())
-    saved['metadata']['widgets'] = {'application/vnd.jupyter.widget-state+json': state}
-    (tmp_path/'live.ipynb').write_text(json.dumps(saved))
-    alone = exported(tmp_path/'live.ipynb', tmp_path, browser, lab)   # no kernel, no network
+    alone = with_state(book, tmp_path, browser, lab)   # no kernel, no network
     alone.get_by_role('spinbutton', name='b, as a number').fill('3')
     alone.get_by_role('button', name='Show all').click()
     expect(alone.locator('.sgd-sentence')).to_have_text(re.compile('^result = 19.36. '))
@@ -450,14 +444,9 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     assert alone.errors == []
     alone.context.close()
 
-    page_ = exported(book.path, tmp_path, browser, lab)   # as JupyterLab saves it, without the widget's state
-    expect(page_.locator('figure:visible')).to_have_count(2)
-    assert page_.errors == []
-    page_.context.close()
+    figures_without_state(book, 2, tmp_path, browser, lab)
 
     lab.api(f'kernels/{book.kernel()}', 'DELETE')
     slider.press('ArrowLeft')   # the kernel is gone; the graph answers
     expect(words).to_have_text(re.compile('^result = 0.09. '))
-    again = open_book(path=book.path)   # before it is run
-    expect(again.page.locator('.sgd-twin figure').first).to_be_visible(timeout=30_000)
-    expect(again.page.get_by_text('model not found').locator('visible=true')).to_have_count(0)
+    figures_when_opened_again(open_book, book)

@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
-from browser import exported
+from browser import figures_when_opened_again, figures_without_state, with_state
 from conftest import REPO
 from playwright.sync_api import expect
 
@@ -443,12 +443,7 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     expect(chart).to_have_attribute('aria-label', re.compile('Start at 1, 1;'))
 
     book.save('<figure', 4)
-    state = json.loads(book.ask('__import__("json").dumps(__import__("ipywidgets").Widget.get_manager_state())')[1:-1]
-                       .encode().decode('unicode_escape'))
-    saved = json.loads(book.path.read_text())
-    saved['metadata']['widgets'] = {'application/vnd.jupyter.widget-state+json': state}
-    (tmp_path/'live.ipynb').write_text(json.dumps(saved))
-    alone = exported(tmp_path/'live.ipynb', tmp_path, browser, lab)   # no kernel, no network
+    alone = with_state(book, tmp_path, browser, lab)   # no kernel, no network
     for name in ('ravine', 'your function'):
         alone.get_by_label('surface').select_option(name)
         expect(alone.locator('.sgd-surface strong')).to_have_text(re.compile('^Momentum (reaches|converges)'))
@@ -457,15 +452,10 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     assert alone.errors == []
     alone.context.close()
 
-    page_ = exported(book.path, tmp_path, browser, lab)   # as JupyterLab saves it, without the widget's state
-    expect(page_.locator('figure:visible')).to_have_count(4)
-    assert page_.errors == []
-    page_.context.close()
+    figures_without_state(book, 4, tmp_path, browser, lab)
 
     lab.api(f'kernels/{book.kernel()}', 'DELETE')
     expect(words).to_have_text(re.compile('^Momentum'))
     chart.click()   # the kernel is gone; the map answers
     expect(chart).not_to_have_attribute('aria-label', re.compile('Start at 1, 1;'))
-    again = open_book(path=book.path)   # before it is run
-    expect(again.page.locator('.sgd-twin figure').first).to_be_visible(timeout=30_000)
-    expect(again.page.get_by_text('model not found').locator('visible=true')).to_have_count(0)
+    figures_when_opened_again(open_book, book)

@@ -1,12 +1,11 @@
 "A hidden layer set up by hand: what the page computes against PyTorch, its words, and the widget in use."
-import json
 import math
 import re
 
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
-from browser import exported
+from browser import figures_when_opened_again, figures_without_state, with_state
 from conftest import REPO
 from playwright.sync_api import expect
 from test_surface import opened
@@ -378,12 +377,7 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     book.until('len(e.w)', '3')
 
     book.save('<figure', 5)
-    state = json.loads(book.ask('__import__("json").dumps(__import__("ipywidgets").Widget.get_manager_state())')[1:-1]
-                       .encode().decode('unicode_escape'))
-    saved = json.loads(book.path.read_text())
-    saved['metadata']['widgets'] = {'application/vnd.jupyter.widget-state+json': state}
-    (tmp_path/'live.ipynb').write_text(json.dumps(saved))
-    alone = exported(tmp_path/'live.ipynb', tmp_path, browser, lab)   # no kernel, no network
+    alone = with_state(book, tmp_path, browser, lab)   # no kernel, no network
     expect(alone.locator('.sgd-unit strong')).to_have_text(re.compile('^3 units: '))
     alone.get_by_role('button', name='One step').click()
     expect(alone.locator('.sgd-unit strong')).to_have_text(re.compile('^After 1 step, 3 units: '))
@@ -391,16 +385,11 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     assert alone.errors == []
     alone.context.close()
 
-    page_ = exported(book.path, tmp_path, browser, lab)   # as JupyterLab saves it, without the widget's state
-    expect(page_.locator('figure:visible')).to_have_count(5)
-    assert page_.errors == []
-    page_.context.close()
+    figures_without_state(book, 5, tmp_path, browser, lab)
 
     lab.api(f'kernels/{book.kernel()}', 'DELETE')
     page.get_by_role('button', name='Remove unit').click()   # the kernel is gone; the plane answers
     expect(words).to_have_text(re.compile('^2 units: '))
     page.get_by_role('button', name='Train').click()
     expect(words).to_have_text(re.compile(r'^After \d\d+ steps, 2 units'), timeout=30_000)
-    again = open_book(path=book.path)   # before it is run
-    expect(again.page.locator('.sgd-twin figure').first).to_be_visible(timeout=30_000)
-    expect(again.page.get_by_text('model not found').locator('visible=true')).to_have_count(0)
+    figures_when_opened_again(open_book, book)
