@@ -4,7 +4,7 @@ import re
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
-from browser import exported
+from browser import figures_when_opened_again, figures_without_state
 from conftest import REPO
 from playwright.sync_api import expect
 from test_surface import opened
@@ -204,15 +204,10 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     book.ask("setattr(e, 'sample', 0)")
     expect(words).to_have_text(re.compile('^A 3: '))
     book.save('<figure', 2)
-    page_ = exported(book.path, tmp_path, browser, lab)   # as JupyterLab saves it, without the widget's state
-    expect(page_.locator('figure:visible')).to_have_count(2)
-    assert page_.errors == []
-    page_.context.close()
+    figures_without_state(book, 2, tmp_path, browser, lab)
 
     lab.api(f'kernels/{book.kernel()}', 'DELETE')
     paper = page.locator('.sgd-paper canvas')
     paper.click()   # the kernel is gone; the page answers
     expect(words).to_have_text(re.compile('^Your drawing: '))
-    again = open_book(path=book.path)   # before it is run
-    expect(again.page.locator('.sgd-twin figure').first).to_be_visible(timeout=30_000)
-    expect(again.page.get_by_text('model not found').locator('visible=true')).to_have_count(0)
+    figures_when_opened_again(open_book, book)
