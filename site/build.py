@@ -124,6 +124,8 @@ def mend(page: Path):
     "Names and levels that a screen reader needs; a page that has them stays as it is."
     text = old = page.read_text(encoding='utf-8')
     for a, b in MENDED.items(): text = text.replace(a, b)
+    text = re.sub(r'(?<!">)<a href="#" class="back-to-top.+?</a>', r'<nav aria-label="To the top">\g<0></nav>', text,
+                  flags=re.S)
     text = re.sub(r'<th( [^>]*)?>(<p></p>)?</th>', '<td></td>', text)   # a column without a name
     if text != old: page.write_text(text, encoding='utf-8')
 
@@ -132,15 +134,15 @@ def main() -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('out', type=Path)
     p.add_argument('--cache', type=Path, help='what is kept from build to build; OUT.cache')
-    p.add_argument('--workers', type=int, default=2, help='notebooks that run at the same time')
+    p.add_argument('--workers', type=int, default=os.cpu_count(), help='notebooks that run at the same time')
     p.add_argument('--git-url', help='where the files are; git_url of settings.ini')
     args = p.parse_args()
     out = args.out.resolve()
     cache = (args.cache or out.with_name(out.name + '.cache')).resolve()
     git_url = settings()['git_url'] if args.git_url is None else args.git_url
     start = time.perf_counter()
-    nbs = REPO/'nbs'
-    done = execute_all([nbs/'index.ipynb', *sorted(nbs.glob('[0-9]*.ipynb'))], cache/'executed', args.workers)
+    lessons = sorted((REPO/'nbs').glob('[0-9]*.ipynb'), reverse=True)   # the longest first
+    done = execute_all([*lessons, REPO/'nbs'/'index.ipynb'], cache/'executed', args.workers)
     ran = time.perf_counter()
     shutil.rmtree(out/'_media', ignore_errors=True)
     write_pages(cache/'pages', Media(out/'_media', cache/'pictures'), done, git_url)

@@ -49,6 +49,7 @@ HEAVY = {'browser', 'tree', 'wheel', 'installed', 'executed', 'classroom', 'serv
 def group(nodeid):
     "Tests that one worker runs, one after the other: those of a lesson, of another folder, or of a file."
     file, _, name = nodeid.partition('::')
+    if file.endswith('test_website.py'): return nodeid   # they wait for the one build, and then are for all workers
     return re.search(r'\[(\d\d_\w+|\w+)|$', name)[1] or file if file.endswith('test_notebooks.py') else file
 
 
@@ -62,8 +63,8 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 # longest first, so that in the end no worker waits for another: these, the lessons from the last, the rest
-LONG = ('test_attack_digits', 'test_attack', 'test_parallel', 'test_explore', 'test_notebooks', 'test_explorers',
-        'test_draw', 'test_check', 'test_front_ends', 'test_bar', 'test_cli')
+LONG = ('test_website', 'test_attack_digits', 'test_attack', 'test_parallel', 'test_explore', 'test_notebooks',
+        'test_explorers', 'test_draw', 'test_check', 'test_front_ends', 'test_bar', 'test_cli')
 
 
 def pytest_collection_modifyitems(items):

@@ -14,7 +14,7 @@ class Firefox:
                                   'network.connectivity-service.enabled', 'extensions.update.enabled',
                                   'datareporting.policy.dataSubmissionEnabled'], 'false')
         (folder/'user.js').write_text(''.join(f'user_pref("{k}", {v});\n' for k, v in settings.items()))
-        self.log, self.n = folder/'log', 0
+        self.log, self.n, self.heard = folder/'log', 0, []
         with self.log.open('w') as log:
             self.process = subprocess.Popen([program, '--headless', '--no-remote', '--profile', folder,
                                              '--remote-debugging-port=0'], env=env, stdout=log, stderr=log)
@@ -31,9 +31,14 @@ class Firefox:
         "Send a command, and give the answer to it."
         self.n += 1
         self.socket.send(json.dumps(dict(id=self.n, method=method, params=params)))
-        while (reply := json.loads(self.socket.recv())).get('id') != self.n: pass
+        while (reply := json.loads(self.socket.recv())).get('id') != self.n:
+            if reply['type'] == 'event': self.heard.append((reply['method'], reply['params']))
         assert reply['type'] == 'success', reply
         return reply['result']
+
+    def listen(self, *events):
+        "From now on, put what happens into `heard`: a list of names and what is said of them."
+        self.ask('session.subscribe', events=list(events))
 
     def go(self, url): self.ask('browsingContext.navigate', context=self.page, url=url, wait='complete')
 
