@@ -93,9 +93,9 @@ def test_ci_runs_the_command_of_readme(ci, tmp_path):
     assert r.returncode == 0 and r.stdout.count('3 passed\n') == 2
     assert calls[:3] == ['python3 -m venv .venv', 'pip install -e .[course,dev]', 'pytest ']
     assert not calls[3].startswith(str(tmp_path/'repo'))
-    assert calls[4] == 'pytest -m slow'
-    assert calls[6] == 'python tests/matrix.py --only no vector instructions, one thread'
-    assert calls[7].endswith('-r tests/old_stack.txt') and 'not browser' in calls[8]
+    assert calls[4:6] == ['pip install -e .[site]', 'pytest -m slow']
+    assert calls[7] == 'python tests/matrix.py --only no vector instructions, one thread'
+    assert calls[8].endswith('-r tests/old_stack.txt') and 'not browser' in calls[9]
 
 
 @pytest.mark.parametrize('given, said', [
