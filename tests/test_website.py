@@ -137,6 +137,19 @@ def test_no_link_is_broken(site):
     assert all(f.stat().st_size < 3.1e6 for f in (root/'_media').iterdir())
 
 
+@pytest.mark.parametrize('width', [390, 1280])
+def test_a_link_lands(base, browser, width):
+    "On the entry or heading, and stays there while widgets above it come alive."
+    for name in ('glossary.html#learning-rate', '02_slope.html#Against-the-slope', '11_layers.html#Summary',
+                 '13_optimizers.html#Exercises', '04_learning_rate.html#descend'):
+        with opened(browser, base, viewport=dict(width=width, height=900)) as page:
+            page.goto(base + name)
+            page.wait_for_load_state('networkidle')
+            page.wait_for_timeout(300)
+            top = "id => document.getElementById(id).getBoundingClientRect().top"
+            assert 0 <= page.evaluate(top, name.partition('#')[2]) < 150, name
+
+
 def test_links_to_where_the_files_are(site, tmp_path):
     "Only with an address; what was executed before is not executed again."
     lesson = Links(site/'sub'/'path'/'02_slope.html').links

@@ -80,7 +80,18 @@
       say(place, `This could not be made live (${error.message}). These are still pictures.`);
       place.dataset.live = "failed";
     }
+    land();
   };
+
+  // A link's target stays where it landed, whatever happens above it, until the reader goes on
+  let landed = location.hash.length > 1;
+  for (const type of ["wheel", "touchstart", "pointerdown", "keydown"])
+    addEventListener(type, () => { landed = false; }, { once: true, passive: true });
+  const land = () => {
+    const id = decodeURIComponent(location.hash.slice(1));
+    if (landed) document.getElementById(id)?.scrollIntoView();
+  };
+  addEventListener("load", land);
 
   // With one screen in advance, so that nothing moves under a reader's eyes
   const near = new IntersectionObserver(seen => {
