@@ -66,9 +66,10 @@ THIN = """() => {
         else word.replaceWith(...word.childNodes);
     }
 }"""
-# What ends beyond the right edge, but for what scrolls by itself
+# What ends beyond the right edge, but for what scrolls by itself: the article should not
 CUT_OFF = """() => {
-    const scrolls = e => e && (['auto', 'scroll'].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+    const scrolls = e => e.tagName !== 'ARTICLE'
+        && (['auto', 'scroll'].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
     return [...document.querySelectorAll('article *')]
         .filter(e => e.checkVisibility({visibilityProperty: true}) && e.getBoundingClientRect().right > innerWidth + 1
                      && e.getBoundingClientRect().width > 1 && !scrolls(e))
