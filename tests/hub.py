@@ -29,7 +29,7 @@ ROOM = '''set -e
 cp -a /etc etc && mount --bind etc /etc
 mount -t tmpfs -o mode=755 tmpfs /home
 {closed}
-{accounts}
+(cd srv; {accounts})
 touch ready
 while :; do sleep 1000 & wait $!; done'''  # bash as process 1: it takes what a hub that ended leaves
 OPEN = 'mkdir -p -m 755 {n}/up {n}/work && mount -t overlay overlay -o lowerdir={dir},upperdir={n}/up,workdir={n}/work {dir}'
@@ -39,6 +39,12 @@ def accounts():
     "The commands by which README.md makes an account for each name in learners.txt."
     blocks = re.findall(r'^ *```sh\n(.*?)^ *```', (DEPLOY/'README.md').read_text(encoding='utf-8'), re.M | re.S)
     return re.search(r'^ *groupadd learners\n.*useradd.*$', next(b for b in blocks if 'useradd' in b), re.M)[0]
+
+
+def unit(name):
+    "The command of a systemd unit in README.md."
+    text = (DEPLOY/'README.md').read_text(encoding='utf-8')
+    return re.search(rf'{name}\.service\n.*?^ExecStart=(.*?)$', text, re.M | re.S)[1]
 
 
 def closed(*paths):
@@ -76,11 +82,13 @@ class Hub:
         self.folder.chmod(0o755)
         self.port, self.hub_port, self.api_port = free_ports(3)
         self.url = f'http://127.0.0.1:{self.port}'
-        (self.folder/'learners.txt').write_text('\n'.join(names) + '\n')
+        self.home = self.folder/'srv'
+        self.home.mkdir(mode=0o700)
+        (self.home/'learners.txt').write_text('\n'.join(names) + '\n')
         bins = [Path(python).parent, Path(sys.executable).parent, Path(proxy_program()).parent]
         own = 'JUPYTER', 'XDG_', 'MPL', 'SGD_', 'NOTEBOOK'
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(own)} | dict(
-            HOME=str(self.folder), PYTHONPATH=str(REPO), PYTHONDONTWRITEBYTECODE='1',
+            HOME=str(self.home), PYTHONPATH=str(REPO), PYTHONDONTWRITEBYTECODE='1',
             PATH=os.pathsep.join(map(str, [*bins, os.environ['PATH']])),
             CONFIGPROXY_AUTH_TOKEN=secrets.token_hex(32), SGD_ADDRESS=self.url, SGD_HUB_PORT=str(self.hub_port),
             SGD_PROXY_API=f'http://127.0.0.1:{self.api_port}') | env
@@ -88,25 +96,26 @@ class Hub:
         roots = closed(prefix, Path(python).parent.parent, sys.prefix, REPO, Path(proxy_program()).parent)
         script = ROOM.format(accounts=accounts(), closed='\n'.join(
             OPEN.format(n=self.folder/f'open{i}', dir=d) for i, d in enumerate(roots)))
-        self.room = subprocess.Popen(
-            ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', 'bash', '-c', script],
-            cwd=self.folder, stderr=open(self.folder/'room.log', 'w'))
-        until((self.folder/'ready').exists, lambda: (self.folder/'room.log').read_text(), 30,
+        self.room = self._begin('room', 'unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc',
+                                'bash', '-c', script)
+        until((self.folder/'ready').exists, lambda: self.log('room'), 30,
               lambda: self.room.poll() is not None)
         self.inner = child(self.room.pid)
         self.python = python
         self.start('proxy')
         self.start('hub')
 
+    def _begin(self, name, *command):
+        with open(self.folder/f'{name}.log', 'a') as log:
+            return subprocess.Popen(command, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=log,
+                                    stderr=subprocess.STDOUT)
+
     def start(self, what):
-        at = f'http://127.0.0.1:{self.hub_port}'
-        command = dict(
-            hub=[self.python, '-m', 'jupyterhub', '-f', DEPLOY/'jupyterhub_config.py'],
-            proxy=['configurable-http-proxy', '--ip=127.0.0.1', f'--port={self.port}', '--api-ip=127.0.0.1',
-                   f'--api-port={self.api_port}', f'--default-target={at}', f'--error-target={at}/hub/error'])[what]
-        self.running[what] = subprocess.Popen(
-            ['nsenter', f'--target={self.inner}', '--mount', '--pid', f'--wd={self.folder}', *map(str, command)],
-            env=self.env, stdin=subprocess.DEVNULL, stdout=open(self.folder/f'{what}.log', 'a'), stderr=subprocess.STDOUT)
+        proxy = unit('sgd-proxy').replace('8000', str(self.port)).replace('8001', str(self.api_port))
+        command = dict(hub=f'{self.python} -m jupyterhub -f {DEPLOY}/jupyterhub_config.py',
+                       proxy=proxy.replace('8081', str(self.hub_port)))[what].split()
+        self.running[what] = self._begin(what, 'nsenter', f'--target={self.inner}', '--mount', '--pid',
+                                         f'--wd={self.home}', *command)
         ready = self.hub_ready if what == 'hub' else lambda: self.answers('') is not None
         until(ready, lambda: self.log(what), 60, lambda: self.running[what].poll() is not None)
 
@@ -265,7 +274,7 @@ class Learner:
 
     def leave(self):
         "Close the tab: the kernel goes on."
-        self.socket.close()
+        if self.socket: self.socket.close()
         self.http.close()
 
 
