@@ -48,6 +48,7 @@ c.Spawner.args = [  # what was forgotten is ended, so that its memory serves oth
 c.Spawner.environment = {  # one heap instead of one a thread: 20 MB less in each kernel
     'OMP_NUM_THREADS': str(max(1, int(cores))), 'MALLOC_ARENA_MAX': '1'}
 c.Spawner.mem_limit, c.Spawner.cpu_limit = memory, cores
+c.Spawner.start_timeout = c.Spawner.http_timeout = 300  # s: a class comes all at once
 c.JupyterHub.load_roles = [dict(
     name='cull', services=['cull'], scopes=['list:users', 'read:users:activity', 'read:servers',
                                             'delete:servers'])]

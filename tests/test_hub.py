@@ -1,6 +1,6 @@
 """deploy/: the files as far as they can be checked, and the real JupyterHub with its proxy and two learners.
 
-The slow ones need what `lacking` in hub.py says: CI installs it, a reader's machine may go without.
+The slow ones need what `lacking` in room.py says: CI installs it, a reader's machine may go without.
 """
 import json
 import os
@@ -31,14 +31,16 @@ def keys(d, path=''):
         else: yield path + k
 
 
-# of chart 4.4, from its values.schema.yaml, which refuses a key that it does not know; what is below `extraEnv` and
-# `hub.config` is for the environment and JupyterHub
+# of chart 4.4, from its values.schema.yaml, which refuses a key that it does not know; what is below
+# `extraEnv` and `hub.config` is for the environment and JupyterHub
 DOCUMENTED = '''
-singleuser.image.name singleuser.image.tag singleuser.cmd singleuser.defaultUrl singleuser.memory.guarantee
-singleuser.memory.limit singleuser.cpu.guarantee singleuser.cpu.limit singleuser.startTimeout singleuser.storage.capacity
-singleuser.storage.homeMountPath singleuser.networkPolicy.enabled singleuser.networkPolicy.egressAllowRules.nonPrivateIPs
-singleuser.networkPolicy.egressAllowRules.cloudMetadataServer singleuser.networkPolicy.egressAllowRules.privateIPs
-prePuller.hook.enabled prePuller.continuous.enabled scheduling.podPriority.enabled scheduling.userPlaceholder.replicas
+singleuser.image.name singleuser.image.tag singleuser.cmd singleuser.defaultUrl
+singleuser.memory.guarantee singleuser.memory.limit singleuser.cpu.guarantee singleuser.cpu.limit
+singleuser.startTimeout singleuser.storage.capacity singleuser.storage.homeMountPath
+singleuser.networkPolicy.enabled singleuser.networkPolicy.egressAllowRules.nonPrivateIPs
+singleuser.networkPolicy.egressAllowRules.cloudMetadataServer
+singleuser.networkPolicy.egressAllowRules.privateIPs prePuller.hook.enabled
+prePuller.continuous.enabled scheduling.podPriority.enabled scheduling.userPlaceholder.replicas
 cull.enabled cull.timeout cull.every proxy.https.enabled'''.split()
 
 
@@ -149,7 +151,7 @@ def test_readme_names_the_variables_of_the_configuration():
 
 @pytest.fixture(scope='module')
 def hub():
-    from hub import Hub, lacking
+    from room import Hub, lacking
     for what in filter(None, [lacking(), *('' if find_spec(m) else m for m in (
             'jupyterhub', 'firstuseauthenticator', 'jupyterhub_idle_culler'))]): missing(what)
     hub = Hub(['ada', 'bob'])
@@ -160,7 +162,7 @@ def hub():
 @contextmanager
 def arrived(hub, name):
     "A learner who has logged in and opened lesson 04."
-    from hub import Learner
+    from room import Learner
     learner = Learner(hub, name, password=f'{name}-was-here')
     assert learner.login() == 302
     learner.spawn()
@@ -193,7 +195,7 @@ def progress(learner):
 @pytest.mark.slow
 class TestHub:
     def test_only_those_in_the_list_come_in_and_with_their_password(self, hub, ada):
-        from hub import Learner
+        from room import Learner
         for name, password, status in (('ada', 'ada-is-else', 403), ('root', 'ada-was-here', 403),
                                        ('eve', 'eve-was-here', 403), ('ada', 'ada-was-here', 302)):
             learner = Learner(hub, name, password)
@@ -201,7 +203,7 @@ class TestHub:
             learner.leave()
 
     def test_lesson_is_done_and_saved(self, ada):
-        from hub import said
+        from room import said
         assert 'You forgot the 2' in said(ada.run(WRONG)) and 'x_after: correct' in said(ada.run(RIGHT))
         assert progress(ada) == {'04 x_after': dict(correct=True, tries=2)}
         cell = next(c for c in ada.book['cells'] if ''.join(c['source']).endswith('check_x_after(x_after)'))
@@ -226,7 +228,7 @@ class TestHub:
 
     def test_nobody_gets_at_another_s_files_and_processes(self, hub, ada, bob):
         "From her kernel, where a learner can run anything that her account may."
-        from hub import said
+        from room import said
         port = re.findall(r'Adding user bob to proxy /user/bob/ => http://127.0.0.1:(\d+)', hub.log('hub'))[-1]
         server = int(said(bob.run('import os; print(os.getppid())')))
         ways = [f'open("/home/bob/{BOOK}")', 'os.listdir("/home/bob")', f'os.kill({server}, 9)',
@@ -245,7 +247,7 @@ class TestHub:
         assert 'JUPYTERHUB_API_TOKEN' in env and 'CONFIGPROXY' not in env
 
     def test_limits_are_set(self, ada):
-        from hub import said
+        from room import said
         found = said(ada.run('import resource as r; print(r.getrlimit(r.RLIMIT_DATA), r.getrlimit(r.RLIMIT_NPROC))'))
         assert found.split() == '(2147483648, 2147483648) (512, 512)'.split()
         assert 'MemoryError' in said(ada.run('x = bytearray(3*2**30)'))
@@ -253,7 +255,7 @@ class TestHub:
 
     @pytest.mark.parametrize('what, how', [('hub', signal.SIGTERM), ('hub', signal.SIGKILL), ('proxy', signal.SIGKILL)])
     def test_restart_in_the_middle_loses_nothing(self, hub, ada, what, how):
-        from hub import said, until
+        from room import said, until
         ada.run(RIGHT)
         before, kept = set(hub.processes('ada')), progress(ada)
         ada.run('import time; kept = 0')
@@ -273,7 +275,7 @@ class TestHub:
         ada.spawn()
 
     def test_killed_kernel_costs_only_its_variables(self, hub, ada):
-        from hub import said, until
+        from room import said, until
         pid = int(said(ada.run('import os; kept = 1; print(os.getpid())')))
         kept = progress(ada)
         # its number in the learners' world; ours is another
@@ -288,12 +290,13 @@ class TestHub:
         assert work(ada.api(f'contents/{BOOK}')['content']) == work(ada.book) and progress(ada) == kept
 
     def test_new_server_replaces_no_file(self, hub, bob):
-        from hub import until
+        from room import until
         bob.book['cells'][1]['source'] = 'mine'
         bob.save(BOOK, bob.book)
         bob.api('contents/sgd-course/index.ipynb', 'DELETE')
         before = set(hub.processes('bob'))
-        r = bob.http.delete(f'{hub.url}/hub/api/users/bob/server', headers={'X-XSRFToken': bob._xsrf('/hub/')}, timeout=60)
+        r = bob.http.delete(f'{hub.url}/hub/api/users/bob/server', timeout=60,
+                            headers={'X-XSRFToken': bob._xsrf('/hub/')})
         assert r.status_code in (202, 204)
         until(lambda: not hub.processes('bob'), lambda: str(hub.processes('bob')), 30)
         bob.spawn()
@@ -302,6 +305,7 @@ class TestHub:
         assert bob.api('contents/sgd-course/index.ipynb')['type'] == 'notebook'  # what is missing comes back
 
     def test_culler_may_do_its_work(self, hub):
-        from hub import until
-        until(lambda: re.search(r'200 GET /hub/api/users\S* \(cull@', hub.log('hub')), lambda: hub.log('hub')[-3000:], 20)
+        from room import until
+        asked = r'200 GET /hub/api/users\S* \(cull@'
+        until(lambda: re.search(asked, hub.log('hub')), lambda: hub.log('hub')[-3000:], 20)
         assert not re.search(r'\] 4\d\d .*\(cull@', hub.log('hub'))

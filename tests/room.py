@@ -32,7 +32,8 @@ mount -t tmpfs -o mode=755 tmpfs /home
 (cd srv; {accounts})
 touch ready
 while :; do sleep 1000 & wait $!; done'''  # bash as process 1: it takes what a hub that ended leaves
-OPEN = 'mkdir -p -m 755 {n}/up {n}/work && mount -t overlay overlay -o lowerdir={dir},upperdir={n}/up,workdir={n}/work {dir}'
+OPEN = '''mkdir -p -m 755 {n}/up {n}/work
+mount -t overlay overlay -o lowerdir={dir},upperdir={n}/up,workdir={n}/work {dir}'''
 
 
 def accounts():
@@ -134,7 +135,7 @@ class Hub:
     def log(self, what): return (self.folder/f'{what}.log').read_text()
 
     def processes(self, name):
-        "What an account runs: number of a process -> its command line."
+        "What an account runs in the room: number of a process -> its command line."
         uid = next(line.split(':')[2] for line in (self.folder/'etc'/'passwd').read_text().splitlines()
                    if line.startswith(f'{name}:'))
         found = {}
@@ -217,7 +218,7 @@ class Learner:
         self.socket = websocket.create_connection(
             f'{self.base.replace("http", "ws", 1)}/api/kernels/{self.kernel}/channels?session_id={self.session}',
             cookie='; '.join(f'{c.name}={c.value}' for c in self.http.cookies if c.path == f'/user/{self.name}/'),
-            origin=self.hub.url, timeout=180)
+            origin=self.hub.url, timeout=400)
 
     def send(self, kind, **content):
         header = dict(msg_id=secrets.token_hex(16), msg_type=kind, username='', session=self.session, version='5.3',
@@ -257,7 +258,8 @@ class Learner:
         cells = [c for c in book['cells'] if c['cell_type'] == 'code']
         ids = [self.run(''.join(c['source']), wait=False) for c in cells]
         messages = self.wait(*ids)
-        for id, c in zip(ids, cells): c['outputs'] = outputs([m for m in messages if m['parent_header']['msg_id'] == id])
+        of = lambda id: [m for m in messages if m['parent_header']['msg_id'] == id]
+        for id, c in zip(ids, cells): c['outputs'] = outputs(of(id))
 
     def slide(self, name, values, pause=.1):
         "Move a slider of the first explorer that has it; gives the seconds until Python has taken each value."
