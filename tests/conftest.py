@@ -62,7 +62,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 # longest first, so that in the end no worker waits for another: these, the lessons from the last, the rest
-LONG = ('test_attack_digits', 'test_attack', 'test_parallel', 'test_explore', 'test_notebooks', 'test_explorers',
+LONG = ('test_attack_digits', 'test_hub', 'test_attack', 'test_parallel', 'test_explore', 'test_notebooks', 'test_explorers',
         'test_draw', 'test_check', 'test_front_ends', 'test_bar', 'test_cli')
 
 

@@ -16,7 +16,7 @@ cfg = parser['DEFAULT']
 
 
 def test_ruff_finds_no_mistake():
-    folders = [d for d in ('sgd_course', 'tests', 'tools', 'benchmarks', 'site') if (REPO/d).is_dir()]
+    folders = [d for d in ('sgd_course', 'tests', 'tools', 'benchmarks', 'site', 'deploy') if (REPO/d).is_dir()]
     oldest = 'py' + cfg['min_python'].replace('.', '')  # syntax that it does not know is a mistake
     run(sys.executable, '-m', 'ruff', 'check', '--no-cache', '--select', 'F',
         '--target-version', oldest, *folders, cwd=REPO)
@@ -71,8 +71,9 @@ def ci(tmp_path):
     repo, calls, python3 = tmp_path/'repo', tmp_path/'calls', tmp_path/'bin'/'python3'
     (repo/'.ci').mkdir(parents=True), python3.parent.mkdir()
     for f in ('.ci/run', 'README.md', '.gitignore'): (repo/f).write_bytes((REPO/f).read_bytes())
-    browsers = [(python3.with_name(b), '#!/bin/sh\n') for b in ('chromium', 'firefox-esr')]
-    for f, text in (python3, PYTHON3), *browsers:
+    others = [(python3.with_name(b), '#!/bin/sh\n') for b in ('chromium', 'firefox-esr', 'bwrap', 'node')]
+    npm = python3.with_name('npm'), '#!/bin/sh\necho "npm $*" >>$CALLS\n'
+    for f, text in (python3, PYTHON3), npm, *others:
         f.write_text(text)
         f.chmod(0o755)
 
@@ -93,9 +94,10 @@ def test_ci_runs_the_command_of_readme(ci, tmp_path):
     assert r.returncode == 0 and r.stdout.count('3 passed\n') == 2
     assert calls[:3] == ['python3 -m venv .venv', 'pip install -e .[course,dev]', 'pytest ']
     assert not calls[3].startswith(str(tmp_path/'repo'))
-    assert calls[4] == 'pytest -m slow'
-    assert calls[6] == 'python tests/matrix.py --only no vector instructions, one thread'
-    assert calls[7].endswith('-r tests/old_stack.txt') and 'not browser' in calls[8]
+    assert calls[4].startswith('pip install -e .[hub] ') and calls[5].endswith(' configurable-http-proxy')
+    assert calls[6] == 'pytest -m slow'
+    assert calls[8] == 'python tests/matrix.py --only no vector instructions, one thread'
+    assert calls[9].endswith('-r tests/old_stack.txt') and 'not browser' in calls[10]
 
 
 @pytest.mark.parametrize('given, said', [
