@@ -29,7 +29,8 @@ sys.path.append(str(HERE.parent/'tests'))
 from room import Hub, Learner, lacking, said  # noqa: E402
 
 BOOK, PROGRESS = 'sgd-course/04_learning_rate.ipynb', 'sgd-course/sgd_course_progress.json'
-STEPS = ['log in', 'start the server', 'open lesson 04', 'run all cells', 'slide', 'check', 'save', 'come back']
+STEPS = ['log in', 'start the server', 'open lesson 04', 'run all cells', 'slide', 'check', 'save', 'come back',
+         'of it: log in', 'of it: JupyterLab', 'of it: the lesson']
 CHECK = 'def x_after(start, lr, steps): return {}\ncheck_x_after(x_after)'
 TRIES = {'(1 - lr)**steps*start': 'You forgot the 2', '(1 - 2*lr)**steps*start': 'x_after: correct'}
 FACTS = '''
@@ -62,9 +63,9 @@ def visit(learner, took):
     learner.leave()
     again = Learner(learner.hub, learner.name, learner.password)
     def come_back():
-        assert again.login() == 302
-        again.spawn(600)
-        return again.open(BOOK)
+        assert timed('of it: log in', again.login) == 302
+        timed('of it: JupyterLab', again.spawn, 600)
+        return timed('of it: the lesson', again.open, BOOK)
     found = timed('come back', come_back)
     lost = [c['id'] for c, f in zip(book['cells'], found['cells'])
             if ''.join(c['source']) != ''.join(f['source']) or c.get('outputs') != f.get('outputs')]
@@ -142,7 +143,7 @@ def tables(runs):
     head = lambda *cells: print('| ' + ' | '.join(cells) + ' |\n| :-- |' + ' --: |'*(len(cells) - 1))
     show = lambda x: f'{x*1e3:.0f} ms' if x < 1 else f'{x:.1f} s'
     head('p50, p95', *map(title, runs))
-    for s in STEPS: print(f'| {s} | ' + ' | '.join(', '.join(map(show, r['seconds'][s])) for r in runs) + ' |')
+    for s in STEPS: print(f'| {s} | ' + ' | '.join(', '.join(map(show, r['seconds'].get(s, ()))) for r in runs) + ' |')
     print()
     head('of a learner, idle after lesson 04', *map(title, runs))
     for k in ('both', 'server', 'kernel', 'anonymous'):

@@ -60,7 +60,8 @@ if spawner == 'docker':  # a container each, with a volume for the home: limits 
     c.DockerSpawner.image = image
     c.DockerSpawner.remove = True  # the container; its volume stays
     c.DockerSpawner.volumes = {'sgd-course-{username}': '/home/jovyan'}
-    c.DockerSpawner.extra_host_config = {'security_opt': ['no-new-privileges'], 'pids_limit': 512}
+    c.DockerSpawner.extra_host_config = {
+        'security_opt': ['no-new-privileges'], 'pids_limit': 512, 'cpu_shares': 512}
     c.JupyterHub.hub_ip = '172.17.0.1'  # of Docker's bridge: containers have to reach the hub
 elif spawner in ('local', 'systemd'):  # a process each, of an account of its own
     try: ours = grp.getgrnam('learners').gr_mem
@@ -72,6 +73,7 @@ elif spawner in ('local', 'systemd'):  # a process each, of an account of its ow
     if spawner == 'systemd':  # limits are enforced for all processes of a learner together
         c.JupyterHub.spawner_class = 'systemdspawner.SystemdSpawner'
         c.SystemdSpawner.isolate_tmp = c.SystemdSpawner.disable_user_sudo = True
+        c.SystemdSpawner.unit_extra_properties = {'CPUWeight': '50'}  # the hub has 100
         c.SystemdSpawner.extra_paths = [str(Path(sys.executable).parent)]
     else:
         from jupyterhub.spawner import LocalProcessSpawner
@@ -83,6 +85,7 @@ elif spawner in ('local', 'systemd'):  # a process each, of an account of its ow
                 def preexec():
                     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
                     resource.setrlimit(resource.RLIMIT_NPROC, (512, 512))  # and threads
+                    os.nice(10)  # or else twenty kernels that compute keep the hub from its work
                     become()
                 return preexec
 
