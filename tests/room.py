@@ -97,6 +97,10 @@ class Hub:
         roots = closed(prefix, Path(python).parent.parent, sys.prefix, REPO, Path(proxy_program()).parent)
         script = ROOM.format(accounts=accounts(), closed='\n'.join(
             OPEN.format(n=self.folder/f'open{i}', dir=d) for i, d in enumerate(roots)))
+        # a group for the processor, as a systemd service is: in it, and only there, learners give way to the hub
+        self.group = Path('/sys/fs/cgroup/cpu')/self.folder.name
+        try: self.group.mkdir()
+        except OSError: self.group = None
         self.room = self._begin('room', 'unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc',
                                 'bash', '-c', script)
         until((self.folder/'ready').exists, lambda: self.log('room'), 30,
@@ -107,6 +111,7 @@ class Hub:
         self.start('hub')
 
     def _begin(self, name, *command):
+        if self.group: command = ['sh', '-c', f'echo $$ >{self.group}/tasks; exec "$@"', 'sh', *command]
         with open(self.folder/f'{name}.log', 'a') as log:
             return subprocess.Popen(command, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=log,
                                     stderr=subprocess.STDOUT)
@@ -147,10 +152,16 @@ class Hub:
             except OSError: pass  # it has ended meanwhile
         return found
 
+    def _leave_group(self):
+        try: self.group.rmdir()
+        except OSError: return False
+        return True
+
     def stop(self):
         self.room.kill()  # --kill-child: and with it all that runs in the room
         self.room.wait()
         for p in self.running.values(): p.wait(30)
+        if self.group: until(self._leave_group, lambda: f'{self.group} is in use', 10)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
