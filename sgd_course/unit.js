@@ -13,7 +13,7 @@ function render({ model, el }) {
   const post = courier(model, TRAITS, trait => structuredClone(s[trait]));
   const group = `sgd-${Math.random()}`;
   let s = read(), now = measure(s, data), losses = [now.loss], middles = [];
-  let dots = null, drawn = "", running = 0, warning = "";
+  let papers = null, drawn = "", running = 0, warning = "";
 
   const map = control("canvas", { tabIndex: 0, className: "sgd-map" });
   map.setAttribute("role", "application");
@@ -121,10 +121,10 @@ function render({ model, el }) {
     if (!map.clientWidth) return;   // not on the page yet
     const tones = tonesOf(el), frame = frameOf(map, reach);
     const key = [tones.ink, map.clientWidth, map.clientHeight, devicePixelRatio].join();
-    if (key !== drawn) [drawn, dots] = [key, drawPoints(map, data, frame, tones.ink)];
-    paintPlane(map, dots, s, data, reach, handles(frame), here(), tones);
+    if (key !== drawn) [drawn, papers] = [key, papersOf(map, data, frame, tones.ink)];
+    paintPlane(map, papers, s, data, reach, handles(frame), here(), tones);
     paintProfile(profile, s, here(), data, reach, tones);
-    paintCurve(curve, { losses }, tones);
+    if (losses.length > 1) paintCurve(curve, { losses }, tones);
   }
   function show() { paint(); report(); }
   const report = afterPicture(() => {
