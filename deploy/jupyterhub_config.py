@@ -35,16 +35,22 @@ c.Authenticator.allowed_users = set(names)
 c.Authenticator.allow_all = False
 # The password that a learner types first is hers from then on. For a room; elsewhere take the
 # passwords that there are: 'pam' for those of the machine, or an authenticator for OAuth.
-c.JupyterHub.authenticator_class = os.environ.get(
-    'SGD_AUTHENTICATOR', 'firstuseauthenticator.FirstUseAuthenticator')
+FIRST_USE = 'firstuseauthenticator.FirstUseAuthenticator'
+c.JupyterHub.authenticator_class = os.environ.get('SGD_AUTHENTICATOR', FIRST_USE)
 c.FirstUseAuthenticator.create_users = False  # no passwords for those who are not in the list
+if c.JupyterHub.authenticator_class == FIRST_USE:
+    c.JupyterHub.template_vars = {
+        'announcement_login': 'For the first time here? The password that you type now will be '
+                              'yours: at least 7 characters.'}
 
 # --- how a learner's server starts: lessons that are not there yet are copied, none is replaced
 
-c.Spawner.cmd = ['sh', '-c', 'sgd-course lab --copy-only; exec jupyterhub-singleuser "$@"', 'sh']
+c.Spawner.cmd = [
+    'sh', '-c', 'sgd-course lab --copy-only; exec jupyterhub-singleuser "$@"', 'sh']
 c.Spawner.default_url = '/lab/tree/sgd-course/index.ipynb'
 c.Spawner.args = [  # what was forgotten is ended, so that its memory serves others; files stay
-    f'--MappingKernelManager.cull_idle_timeout={HOUR}', '--MappingKernelManager.cull_connected=True']
+    f'--MappingKernelManager.cull_idle_timeout={HOUR}',
+    '--MappingKernelManager.cull_connected=True']
 c.Spawner.environment = {  # one heap instead of one a thread: 20 MB less in each kernel
     'OMP_NUM_THREADS': str(max(1, int(cores))), 'MALLOC_ARENA_MAX': '1'}
 c.Spawner.mem_limit, c.Spawner.cpu_limit = memory, cores

@@ -201,6 +201,7 @@ class TestHub:
                                        ('eve', 'eve-was-here', 403), ('ada', 'ada-was-here', 302)):
             learner = Learner(hub, name, password)
             assert learner.login() == status, name
+            if status == 403: assert 'The password that you type now' in learner.http.get(f'{hub.url}/hub/login').text
             learner.leave()
 
     def test_lesson_is_done_and_saved(self, ada):
