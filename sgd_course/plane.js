@@ -28,8 +28,8 @@ function dot(pen, [x, y], label, r) {   // the label 1 as a disc, 0 as a square
   else pen.rect(x - r, y - r, 2 * r, 2 * r);
 }
 
-// The points alone, as large as `map`: they do not change with each movement; and a small canvas for
-// the colours, which do
+// The points alone, as large as `map`, since they do not change with each movement, and a small
+// canvas for the colours, which do
 function papersOf(map, { x, y }, frame, ink) {
   const canvas = make("canvas"), pen = penOf(canvas, map.clientWidth, map.clientHeight);
   pen.lineWidth = 1;

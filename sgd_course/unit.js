@@ -94,8 +94,8 @@ function render({ model, el }) {
          make("div", { className: "sgd-acts" }, train, one, reset)),
     make("div", { className: "sgd-views" },
       make("figure", {}, map, make("figcaption", { textContent:
-        "Let the blue area hold the blue discs, and no others. A thin line is a unit's kink: "
-        + "drag it to shift it, drag its number to turn it, and farther out for a steeper slope. "
+        "Let the blue area hold the blue dots, and none of the squares. A thin line is a unit's "
+        + "kink: drag it to shift it, drag its number to turn it, farther out for a steeper slope. "
         + "On the number's side the unit is active, on the other it is 0. (Or focus the plane: "
         + "\u2191 \u2193 shift, \u2190 \u2192 turn, with Shift less, + \u2212 slope, 1, 2, ... "
         + "select.) The thick line is the decision boundary, where the score is 0; a ring marks a "
