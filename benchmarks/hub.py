@@ -143,7 +143,8 @@ def tables(runs):
     head = lambda *cells: print('| ' + ' | '.join(cells) + ' |\n| :-- |' + ' --: |'*(len(cells) - 1))
     show = lambda x: f'{x*1e3:.0f} ms' if x < 1 else f'{x:.1f} s'
     head('p50, p95', *map(title, runs))
-    for s in STEPS: print(f'| {s} | ' + ' | '.join(', '.join(map(show, r['seconds'].get(s, ()))) for r in runs) + ' |')
+    for s in (s for s in STEPS if any(s in r['seconds'] for r in runs)):
+        print(f'| {s} | ' + ' | '.join(', '.join(map(show, r['seconds'].get(s, ()))) for r in runs) + ' |')
     print()
     head('of a learner, idle after lesson 04', *map(title, runs))
     for k in ('both', 'server', 'kernel', 'anonymous'):
