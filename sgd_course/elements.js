@@ -16,6 +16,13 @@ const control = (tag, props) => {
   return e;
 };
 
+// Who uses the keyboard goes on from `next` where the control that she has pressed takes no more
+const allow = (control, takes, next) => {
+  const left = !takes && control.matches(":focus");
+  control.disabled = !takes;
+  if (left) next.focus({ preventScroll: true });
+};
+
 // While a widget is on the page, its twin, the still figure in the output before it, is not
 const live = (el, model) => {
   const twin = `.${model.get("_twin")}`, output = ":is(.jp-OutputArea-child, .output_area)";

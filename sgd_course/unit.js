@@ -132,8 +132,8 @@ function render({ model, el }) {
     radios.forEach((radio, i) => { radio.checked = i === here(); });
     write(legend, `Unit ${s.unit}`);
     write(remove, `Remove unit ${s.unit}`);
-    remove.disabled = s.w.length === 1;
-    add.disabled = s.w.length >= model.get("_most");
+    allow(remove, s.w.length > 1, add);
+    allow(add, s.w.length < model.get("_most"), remove);
     for (const { update } of [...ofUnit, ...ofAll]) update();
     const after = s.steps ? `After ${s.steps} step${s.steps === 1 ? "" : "s"}, ` : "";
     write(words, after + tell(s, data, now, here()));
