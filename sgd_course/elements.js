@@ -9,6 +9,17 @@ const make = (tag, props = {}, ...children) => {
 // Only what differs is written: the page lies out anew what it is told, even if it is the same
 const write = (e, text) => { if (e.textContent !== text) e.textContent = text; };
 
+// Does `work` at first at once, then after the next picture: that need not wait until words are
+// laid out
+const afterPicture = work => {
+  let waiting = null;
+  return () => {
+    if (waiting === null) work();
+    else if (!waiting) requestAnimationFrame(() => setTimeout(() => { waiting = false; work(); }));
+    waiting = waiting !== null;
+  };
+};
+
 // JupyterLab takes arrows, Home and Enter for itself unless the very element says this
 const control = (tag, props) => {
   const e = make(tag, props);
