@@ -199,6 +199,23 @@ def draw(turn):
     line.plot(AXIS, np.maximum(0, AXIS))
 s = FloatSlider(value=0, min=0, max=360, step=6, layout=Layout(width='640px'))
 ''', 'interact(draw, turn=s);'),
+    'units with plotly': Case(
+        UNITS + 'from IPython.display import display\nfrom ipywidgets import VBox\n'
+        'import plotly.graph_objects as go\nfrom plotly.subplots import make_subplots', '''
+fig = go.FigureWidget(make_subplots(1, 2))
+z = scores(PLANE, 0)
+fig.add_heatmap(x=AXIS, y=AXIS, z=1/(1 + np.exp(-z)), colorscale='RdBu', zmin=0, zmax=1,
+                showscale=False, row=1, col=1)
+fig.add_contour(x=AXIS, y=AXIS, z=z, contours=dict(type='constraint', value=0), row=1, col=1)
+fig.add_scatter(x=POINTS[:, 0], y=POINTS[:, 1], mode='markers', marker_color=LABELS, row=1, col=1)
+fig.add_scatter(x=AXIS, y=np.maximum(0, AXIS), row=1, col=2)
+fig.update_layout(width=900, height=400, showlegend=False)
+def move(change):
+    z = scores(PLANE, change['new'])
+    with fig.batch_update(): fig.data[0].z, fig.data[1].z = 1/(1 + np.exp(-z)), z
+s = FloatSlider(value=0, min=0, max=360, step=6, layout=Layout(width='640px'))
+s.observe(move, 'value')
+display(VBox([s, fig]))'''),
     'explore_graph, x': Case('from sgd_course.graph import explore_graph', GRAPH,
                              page='graph with interact', button='Show all'),
     'graph with interact': Case(START + '''
@@ -210,7 +227,22 @@ def draw(start):
     y.backward()
     draw_autograd(y, f'x = {start:.2f}, result = {y.item():.4g}, gradient = {x.grad.item():.4g}')
 ''', 'interact(draw, start=slider());'),
-    'explore_slope, x': Case('from sgd_course.explorers import explore_slope',
+    'graph with plotly': Case(START + '''
+import plotly.graph_objects as go
+from ipywidgets import VBox
+NAMES = ['x', 'multiply by 2', 'add 1', 'power 2']
+def words(x):
+    values = x, 2*x, 2*x + 1, (2*x + 1)**2
+    grads = 4*(2*x + 1), 2*(2*x + 1), 2*(2*x + 1), 1
+    return [f'{n}<br>value {v:.4g}<br>gradient {g:.4g}' for n, v, g in zip(NAMES, values, grads)]
+''', '''
+fig = go.FigureWidget(go.Scatter(x=[0, 1, 2, 3], y=[0]*4, mode='lines+text', text=words(-2)))
+fig.update_layout(width=900, height=300)
+def move(change): fig.data[0].text = words(change['new'])
+s = slider()
+s.observe(move, 'value')
+display(VBox([s, fig]))'''),
+    'explore_slope, x': Case(WALK + 'from sgd_course.explorers import explore_slope',
                              'explore_slope(lambda x: x**2, [.5])', handle='.sgd-map',
                              page='slope with interact'),
     'slope with interact': Case(WALK + START + '''
@@ -223,6 +255,21 @@ def draw(start):
     plt.plot([*ends, ends[1]], [ends[0]**2, ends[0]**2, ends[1]**2])
     plt.title(f'slope {2*start + .5:.4g}')
 ''', 'interact(draw, start=slider());'),
+    'slope with plotly': Case(
+        WALK + START + 'from ipywidgets import VBox\nimport plotly.graph_objects as go', '''
+def lines(x):
+    k, (a, b) = 2*x + .5, (x, x + .5)
+    return ([a, b], [a*a, b*b]), (X, a*a + k*(X - a)), ([a, b, b], [a*a, a*a, b*b])
+fig = go.FigureWidget([go.Scatter(x=x, y=y) for x, y in ((X, X**2), *lines(-2))])
+fig.update_layout(width=600, height=400, showlegend=False, xaxis_range=[-2, 2.5],
+                  yaxis_range=[-.2, 6])
+def move(change):
+    with fig.batch_update():
+        for line, (x, y) in zip(fig.data[1:], lines(change['new'])): line.x, line.y = x, y
+        fig.layout.title.text = f'slope {2*change["new"] + .5:.4g}'
+s = slider()
+s.observe(move, 'value')
+display(VBox([s, fig]))'''),
     'empty canvas': CASES['empty canvas']}
 
 # --- in the page
@@ -249,7 +296,8 @@ WATCH = r'''
     return new Uint32Array(data.buffer).reduce((h, v) => (31*h + v) | 0, 0);
   };
   const SVG = ".main-svg, .sgd-graph svg", PICTURE = `img[src], canvas, ${SVG}`;
-  bench.look = () => [...document.querySelectorAll(PICTURE)].filter(isOutput)
+  bench.look = () => [...document.querySelectorAll(PICTURE)]
+    .filter(e => isOutput(e) && e.checkVisibility())   // the still figure of a live one is not seen
     .map(e => e.matches(SVG) ? e.outerHTML : points(e)).join();
 
   // The picture has changed: the next frame shows it, and the first task after that is the time.
@@ -323,10 +371,11 @@ QUIET = '''ms => {
   return last?.painted && performance.now() - last.painted > ms;
 }'''
 TRACK = '''handle => {
-  const thumb = handle.tagName === 'INPUT' ? 16 : 0;
   const track = handle.closest('.noUi-base') ?? handle;
   const { x, y, width, height } = track.getBoundingClientRect();
-  return { x: x + thumb/2, y: y + height/2, width: width - thumb };
+  // half a thumb to each side; our maps have their axes there
+  const [left, right] = { INPUT: [8, 8], CANVAS: [60, 8] }[handle.tagName] ?? [0, 0];
+  return { x: x + left, y: y + height/2, width: width - left - right };
 }'''
 
 

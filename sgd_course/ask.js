@@ -11,7 +11,7 @@ function render({ model, el }) {
     b.addEventListener("click", press);
     return b;
   };
-  const log = make("div", { role: "log" });
+  const log = make("div", { role: "log", tabIndex: -1 });
   const note = make("span", { role: "status" }), after = make("div", { hidden: true });
   let shown = [];
   const show = () => {
@@ -40,7 +40,10 @@ function render({ model, el }) {
       if (k !== null) say([ask.at_once ? k : k + half], press.guess?.() ?? "");
     };
     const form = make("div", {}, ...press.parts, button("Lock in", take), note);
-    after.append(button("Show what was right", () => say([said[0] - half], guess)));
+    after.append(button("Show what was right", () => {
+      log.focus({ preventScroll: true });
+      say([said[0] - half], guess);
+    }));
     form.addEventListener("keydown", e => {
       if (e.key !== "Enter" || e.target.tagName !== "INPUT") return;
       e.preventDefault();
@@ -49,7 +52,7 @@ function render({ model, el }) {
     const update = () => {
       after.hidden = !(said[0] >= half);
       if (!said.length) return;
-      for (const c of form.querySelectorAll("input, button")) c.disabled = true;
+      for (const c of form.querySelectorAll("input, button")) allow(c, false, log);
       note.textContent = "Locked in: the first guess counts.";
       press.fill();
     };
@@ -101,10 +104,10 @@ function render({ model, el }) {
       const update = () => {
         hinted = Math.max(hinted, ...said.filter(k => k < early).map(k => k + 1));
         hint.textContent = `Hint ${Math.min(hinted + 1, ask.hints)} of ${ask.hints}`;
-        hint.disabled = said.includes(ask.hints - 1);
+        allow(hint, !said.includes(ask.hints - 1), log);
         solution.textContent = said.includes(early) && !said.includes(last)
           ? "Solution now" : "Solution";
-        solution.disabled = said.includes(last);
+        allow(solution, !said.includes(last), log);
       };
       const buttons = make("div", { className: "sgd-row" }, ...(ask.hints ? [hint] : []), solution);
       return { form: make("div", {}, make("div", { innerHTML: ask.html }), buttons), update };

@@ -9,11 +9,29 @@ const make = (tag, props = {}, ...children) => {
 // Only what differs is written: the page lies out anew what it is told, even if it is the same
 const write = (e, text) => { if (e.textContent !== text) e.textContent = text; };
 
+// Does `work` at first at once, then after the next picture: that need not wait until words are
+// laid out
+const afterPicture = work => {
+  let waiting = null;
+  return () => {
+    if (waiting === null) work();
+    else if (!waiting) requestAnimationFrame(() => setTimeout(() => { waiting = false; work(); }));
+    waiting = waiting !== null;
+  };
+};
+
 // JupyterLab takes arrows, Home and Enter for itself unless the very element says this
 const control = (tag, props) => {
   const e = make(tag, props);
   e.dataset.lmSuppressShortcuts = "true";
   return e;
+};
+
+// Who uses the keyboard goes on from `next` where the control that she has pressed takes no more
+const allow = (control, takes, next) => {
+  const left = !takes && control.matches(":focus");
+  control.disabled = !takes;
+  if (left) next.focus({ preventScroll: true });
 };
 
 // While a widget is on the page, its twin, the still figure in the output before it, is not

@@ -109,19 +109,23 @@ function render({ model, el }) {
 
   let points = [];
   function show() {
-    const s = secantAt(curve, k, i), tones = tonesOf(el);   // reads first, and then writes
-    if (canvas.clientWidth) points = paintSecant(canvas, curve, s, tones);
+    const tones = tonesOf(el);
+    if (canvas.clientWidth) points = paintSecant(canvas, curve, secantAt(curve, k, i), tones);
     el.style.setProperty("--sgd-spot", tones.spot);
-    for (const name of Object.keys(ROWS)) cells[name].textContent = short(s[name]);
-    where.textContent = `At x = ${short(s.x)}`;
+    report();
+  }
+  const report = afterPicture(() => {
+    const s = secantAt(curve, k, i);
+    for (const name of Object.keys(ROWS)) write(cells[name], short(s[name]));
+    write(where, `At x = ${short(s.x)}`);
     range.value = k;
-    value.textContent = short(s.run);
+    write(value, short(s.run));
     const words = `slope ${short(s.slope)}, that of the tangent ${short(s.tangent)}`;
     range.setAttribute("aria-valuetext", `${short(s.run)}: ${words}`);
     for (const [name, v] of Object.entries({ min: xs[0], max: xs.at(-1), now: s.x, text:
       `${short(s.x)}: rise ${short(s.rise)} over run ${short(s.run)}, ${words}` }))
       canvas.setAttribute(`aria-value${name}`, v);
-  }
+  });
 
   // mouse, finger or pen: the first one that touches drags a point, until it is lifted
   let pointer = null, second = false;

@@ -162,14 +162,18 @@ function render({ model, el }) {
     paintCurve(curve, run, tones);
     slices.forEach((canvas, i) => paintSlice(canvas, surface, s, last, i, tones));
   }
+  let shown = null;   // what the picture shows
+  const report = afterPicture(() => {
+    tellSettings(shown.surface);
+    fill(shown.surface, shown.run);
+    if (scan) tellRun(shown.surface, shown.run, shown.last);
+  });
   function show() {
     const surface = here(), run = descend(surface, s);
     const last = run.path.at(-1).map((v, i) => clamp(v, [surface.xlim, surface.ylim][i]));
-    const there = map.clientWidth > 0;   // on the page already
-    if (there) paint(surface, run, last);
-    tellSettings(surface);
-    fill(surface, run);
-    if (there) tellRun(surface, run, last);
+    shown = { surface, run, last };
+    if (map.clientWidth) paint(surface, run, last);   // on the page already
+    report();
   }
 
   // mouse, finger or pen: the first one that touches moves the start, until it is lifted

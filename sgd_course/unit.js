@@ -13,7 +13,7 @@ function render({ model, el }) {
   const post = courier(model, TRAITS, trait => structuredClone(s[trait]));
   const group = `sgd-${Math.random()}`;
   let s = read(), now = measure(s, data), losses = [now.loss], middles = [];
-  let dots = null, drawn = "", running = 0;
+  let papers = null, drawn = "", running = 0, warning = "";
 
   const map = control("canvas", { tabIndex: 0, className: "sgd-map" });
   map.setAttribute("role", "application");
@@ -121,22 +121,23 @@ function render({ model, el }) {
     if (!map.clientWidth) return;   // not on the page yet
     const tones = tonesOf(el), frame = frameOf(map, reach);
     const key = [tones.ink, map.clientWidth, map.clientHeight, devicePixelRatio].join();
-    if (key !== drawn) [drawn, dots] = [key, drawPoints(map, data, frame, tones.ink)];
-    paintPlane(map, dots, s, data, reach, handles(frame), here(), tones);
+    if (key !== drawn) [drawn, papers] = [key, papersOf(map, data, frame, tones.ink)];
+    paintPlane(map, papers, s, data, reach, handles(frame), here(), tones);
     paintProfile(profile, s, here(), data, reach, tones);
-    paintCurve(curve, { losses }, tones);
+    if (losses.length > 1) paintCurve(curve, { losses }, tones);
   }
-  function show() {
-    paint();
+  function show() { paint(); report(); }
+  const report = afterPicture(() => {
     fillList();
     radios.forEach((radio, i) => { radio.checked = i === here(); });
     write(legend, `Unit ${s.unit}`);
     write(remove, `Remove unit ${s.unit}`);
-    remove.disabled = s.w.length === 1;
-    add.disabled = s.w.length >= model.get("_most");
+    allow(remove, s.w.length > 1, add);
+    allow(add, s.w.length < model.get("_most"), remove);
     for (const { update } of [...ofUnit, ...ofAll]) update();
     const after = s.steps ? `After ${s.steps} step${s.steps === 1 ? "" : "s"}, ` : "";
-    write(words, after + tell(s, data, now, here()));
+    write(words, warning || after + tell(s, data, now, here()));
+    warning = "";
     curve.classList.toggle("sgd-nothing", losses.length < 2);
     const kink = tellKink(hand(), s.v[here()]);
     map.ariaLabel = `${data.y.length} points of two labels, and the kinks of ${s.w.length} units. `
@@ -144,15 +145,15 @@ function render({ model, el }) {
       + "turn it, with Shift less; plus and minus change its slope; a digit selects a unit.";
     profile.ariaLabel = `Response of unit ${s.unit}: 0 up to its kink, then it rises; ${kink}`;
     curve.ariaLabel = `Loss at each step, from ${short(losses[0])} to ${short(losses.at(-1))}`;
-  }
+  });
 
   // training: one step for each picture; nothing is read aloud until it pauses
   function take() {
     const next = stepOf(s, now.grad, s.lr), found = measure(next, data);
     if (!Number.isFinite(found.loss)) {
+      warning = "The next step would lead beyond all numbers: lower the learning rate.";
       pause();
-      words.textContent = "The next step would lead beyond all numbers: lower the learning rate.";
-      return;
+      return show();
     }
     Object.assign(s, next, { steps: s.steps + 1 });
     losses.push((now = found).loss);

@@ -792,12 +792,14 @@ def test_predictions_in_a_page(browser):
                 expect(log(page)).to_have_text(f'You said: {text}. Now run the cells below, and look.')
                 assert not re.search('No, it is|it is 26|So it is', page.locator('main').inner_text()), 'not spoilt'
                 assert page.evaluate('model.get("_state").said') == [3 if ask.options else 4]
+                expect(log(page)).to_be_focused()
                 page.keyboard.press('Tab')   # from the field, which takes no more
                 expect(button(page, 'Show what was right')).to_be_focused()
                 page.keyboard.press('Enter')
             expect(log(page)).to_have_text(re.compile(re.escape(verdict) + '$'))
             assert log(page).locator('> div').count() == 1 and page.evaluate('model.get("_state").said') == [1]
             expect(button(page, 'Show what was right')).to_have_count(0)
+            expect(log(page)).to_be_focused()
             for control in page.locator('input, button:visible').all(): expect(control).to_be_disabled()
             found = Axe().run(page, context='main').response['violations']
             assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
@@ -878,6 +880,7 @@ def test_a_learner_in_jupyterlab(open_fresh):
     wrong.get_by_role('button', name='Solution now').click()
     expect(wrong.locator('pre').last).to_contain_text('return x - lr*slope(f, x)')
     expect(wrong.get_by_role('button', name='Solution', exact=True)).to_be_disabled()
+    expect(wrong.get_by_role('log')).to_be_focused()
 
     run_cell(1)
     expect(output(1)).to_contain_text('step_down: correct. This one line')

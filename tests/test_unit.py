@@ -279,6 +279,7 @@ def by_mouse(browser):
     expect(page.get_by_role('radio')).to_have_count(3)
     for _ in range(5): page.get_by_role('button', name='Add a unit').click()
     expect(page.get_by_role('button', name='Add a unit')).to_be_disabled()
+    expect(page.get_by_role('button', name='Remove unit')).to_be_focused()
     for _ in range(7): page.get_by_role('button', name='Remove unit').click()
     expect(page.get_by_role('button', name='Remove unit')).to_be_disabled()
     page.get_by_role('button', name='Reset').click()
