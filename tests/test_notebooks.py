@@ -221,8 +221,8 @@ class Around(HTMLParser):
 
 @each_notebook
 def test_pictures_are_seen_where_html_is_sanitised(path):
-    """Viewers that take styles and scripts away (GitLab with DOMPurify, JupyterLab before it trusts a notebook) keep such
-    a picture, with its words. Beside an image/png, GitLab and Gitea would show that one, which has no words."""
+    """Viewers that take styles and scripts away (GitLab with DOMPurify, JupyterLab before it trusts a notebook) keep
+    such a picture, with its words. Beside an image/png, GitLab and Gitea would show that one, which has no words."""
     for o in outputs(path):
         page = ''.join(o.get('data', {}).get('text/html', ''))
         for attrs, around in Around(page).found:

@@ -21,7 +21,8 @@ needs = pytest.mark.skipif(NO_SITE, reason='slides need .[site]')
 
 @needs
 def test_what_stands_on_a_slide_and_what_is_said():
-    shown, notes = slides.notes_and_rest('## Why\n\nFirst, this.\n\nThen that.\n\n**Predict.** What?\n\n- a\n- b\n\nOn.')
+    source = '## Why\n\nFirst, this.\n\nThen that.\n\n**Predict.** What?\n\n- a\n- b\n\nOn.'
+    shown, notes = slides.notes_and_rest(source)
     assert shown == '## Why\n\nFirst, this.\n\n**Predict.** What?\n\n- a\n- b' and notes == 'Then that.\n\nOn.'
     made = list(slides.words('It was off.\n\nSo much.\n\n## Next\n\nNow.'))
     assert [(c.source, c.metadata.slideshow.slide_type) for c in made] == [
@@ -75,11 +76,13 @@ def decks(once, site):  # noqa: F811
 # what is outside of the slide, or wider than it may be; the smallest letters of its text
 SEEN = '''() => {
     const slide = Reveal.getCurrentSlide(), box = slide.getBoundingClientRect(), outside = [];
+    const unseen = "[hidden], .sgd-twin, math, details:not([open]) > :not(summary)";
     let least = 99;
     for (const e of slide.querySelectorAll(":not(aside, aside *)")) {
         const r = e.getBoundingClientRect();
-        if (!r.width || !r.height || e.closest("[hidden], .sgd-twin, math, details:not([open]) > :not(summary)")) continue;
-        if (r.right > box.right + 1 || r.bottom > box.bottom + 1 || e.matches("pre") && e.scrollWidth > e.clientWidth + 1)
+        if (!r.width || !r.height || e.closest(unseen)) continue;
+        const wide = e.matches("pre") && e.scrollWidth > e.clientWidth + 1;
+        if (r.right > box.right + 1 || r.bottom > box.bottom + 1 || wide)
             outside.push(e.outerHTML.slice(0, 80));
         if (e.matches("p, pre, td, li, label")) {
             const zoom = e.currentCSSZoom ?? 1;
@@ -116,7 +119,8 @@ def walk(page):
         n, live = n + 1, live + found
         if seen['last']: return n, live
         page.keyboard.press('PageDown')
-        page.wait_for_function('at => { const { h, v } = Reveal.getIndices(); return `${h}/${v}` !== at; }', arg=seen['at'])
+        page.wait_for_function('at => { const { h, v } = Reveal.getIndices(); return `${h}/${v}` !== at; }',
+                               arg=seen['at'])
 
 
 @pytest.mark.slow
@@ -148,7 +152,7 @@ def at(page): return page.evaluate('JSON.stringify(Reveal.getIndices())')
 def test_sliders_slide_and_predictions_answer(decks, browser):
     with served(decks) as base, opened(browser, base, viewport=dict(width=1280, height=720)) as page:
         show(page, base + '04_learning_rate.slides.html')
-        page.evaluate('''() => {   // the explorer of the learning rate is the first that loads much
+        page.evaluate('''() => {   // that of the learning rate is the first that loads much
             [...document.querySelectorAll(".sgd-place")].find(p => p.dataset.size > 1e5).id = "explorer"; }''')
         turn_to(page, '#explorer')
         picture, slider = page.locator('#explorer img').last, page.locator('#explorer input[type=range]').first
