@@ -15,6 +15,7 @@ from pages import Media  # noqa: E402
 NO_SLIDES = NO_SITE or not find_spec('sphinx_revealjs')
 if not NO_SITE: import slides  # noqa: E402
 needs = pytest.mark.skipif(NO_SITE, reason='slides need .[site]')
+needs_all = pytest.mark.skipif(NO_SLIDES, reason='slides need .[site]')
 
 
 # --- what is on a slide
@@ -54,9 +55,8 @@ def test_which_code_is_shown(tmp_path):
     assert first.metadata.transient.remove_source and '_media/' in first.outputs[0].data['text/html']
 
 
-@needs
+@needs_all
 def test_a_lesson_that_is_not_there(tmp_path):
-    if NO_SLIDES: pytest.skip('slides need .[site]')
     r = run(sys.executable, REPO/'site'/'slides.py', tmp_path/'out', '99', ok=False)
     assert r.returncode == 2 and 'there is no lesson 99' in r.stderr
 
@@ -66,7 +66,6 @@ def test_a_lesson_that_is_not_there(tmp_path):
 @pytest.fixture(scope='session')
 def decks(once, site):  # noqa: F811
     "The folder of the slides, made of what the website has run."
-    if NO_SLIDES: pytest.skip('slides need .[site]')
     env = os.environ | dict(PYTHONPATH=os.pathsep.join(filter(None, [str(REPO), os.environ.get('PYTHONPATH')])))
     def make(folder):
         run(sys.executable, REPO/'site'/'slides.py', folder, '--cache', site/'cache', env=env, timeout=1800)
@@ -123,6 +122,7 @@ def walk(page):
                                arg=seen['at'])
 
 
+@needs_all
 @pytest.mark.slow
 @pytest.mark.parametrize('size', [(1280, 720), (1920, 1080)], ids=str)
 def test_every_slide_fits(decks, browser, size):
@@ -148,6 +148,7 @@ def turn_to(page, part):
 def at(page): return page.evaluate('JSON.stringify(Reveal.getIndices())')
 
 
+@needs_all
 @pytest.mark.slow
 def test_sliders_slide_and_predictions_answer(decks, browser):
     with served(decks) as base, opened(browser, base, viewport=dict(width=1280, height=720)) as page:
@@ -183,6 +184,7 @@ def test_sliders_slide_and_predictions_answer(decks, browser):
         expect(ask).to_contain_text(re.compile('Locked in|You predicted|prediction', re.I))
 
 
+@needs_all
 @pytest.mark.slow
 def test_what_is_said_is_in_the_notes(decks):
     text = (decks/'02_slope.slides.html').read_text(encoding='utf-8')
