@@ -8,6 +8,7 @@ import pytest
 import yaml
 from conftest import REPO, run
 from packaging.requirements import Requirement
+from PIL import Image
 from test_notebooks import cells
 
 parser = ConfigParser(delimiters=['='])
@@ -51,6 +52,31 @@ def test_readme_has_two_commands_of_one_line():
     first, second = re.findall(r'^```sh\n(.*?)\n```', readme, re.M | re.S)
     assert first == install + '.[course]" && .venv/bin/sgd-course lab'
     assert second == install + '.[course,dev]" && .venv/bin/pytest'
+
+
+def moving(file):
+    "Frames of a picture: the first, the last, how many, and how many seconds they take."
+    with Image.open(file) as image:
+        first, seconds = image.convert('RGB').tobytes(), 0
+        for k in range(image.n_frames):
+            image.seek(k)
+            seconds += image.info['duration']/1000
+        return first, image.convert('RGB').tobytes(), image.n_frames, seconds, image.info.get('loop')
+
+
+def test_picture_of_readme():
+    "It is above the commands, small, has words, and ends where it began, soon."
+    readme = (REPO/'README.md').read_text(encoding='utf-8')
+    (words, name), = re.findall(r'!\[(.+?)\]\((.+?)\)', readme)
+    assert len(words) > 100 and readme.index(name) < readme.index('```sh') and (REPO/name).stat().st_size < 1.5e6
+    first, last, n, seconds, loop = moving(REPO/name)
+    assert first == last and n > 50 and seconds < 20 and loop == 1
+
+
+@pytest.mark.slow
+def test_picture_of_readme_is_what_its_script_draws(tmp_path):
+    run(sys.executable, REPO/'tools'/'readme_picture.py', tmp_path/'new.gif', timeout=600)
+    assert moving(tmp_path/'new.gif')[2:] == moving(REPO/'readme.gif')[2:]
 
 
 # stands in for python3: its venv has programs that only note how they were called
