@@ -20,7 +20,7 @@ setup(
     python_requires=f">={cfg['min_python']}",
     project_urls={k: v for k, v in addresses.items() if v},
     install_requires=cfg["requirements"].split(),
-    extras_require={k: cfg[f"{k}_requirements"].split() for k in ("course", "site", "dev")},
+    extras_require={k: cfg[f"{k}_requirements"].split() for k in ("course", "site", "hub", "dev")},
     # the lessons travel in the wheel as sgd_course/lessons, from where `sgd-course lab` copies them
     packages=[lib, f"{lib}.exercises", f"{lib}.lessons"],
     package_dir={f"{lib}.lessons": nbs},

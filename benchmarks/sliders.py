@@ -242,7 +242,7 @@ def move(change): fig.data[0].text = words(change['new'])
 s = slider()
 s.observe(move, 'value')
 display(VBox([s, fig]))'''),
-    'explore_slope, x': Case('from sgd_course.explorers import explore_slope',
+    'explore_slope, x': Case(WALK + 'from sgd_course.explorers import explore_slope',
                              'explore_slope(lambda x: x**2, [.5])', handle='.sgd-map',
                              page='slope with interact'),
     'slope with interact': Case(WALK + START + '''

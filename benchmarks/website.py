@@ -67,7 +67,7 @@ VALUES = """async url => {   // where the explorer's sliders stop
 }"""
 
 
-def steps_of(page, slider, n=30) -> list:  # ms
+def steps_of(page, slider, n=20) -> list:  # ms
     "From an arrow key to the painted picture that stays, one step at a time."
     slider.focus()
     times = []
@@ -80,7 +80,7 @@ def steps_of(page, slider, n=30) -> list:  # ms
     return times[WARM_UP:]
 
 
-def compare_steps(launch, url, rounds=4):
+def compare_steps(launch, url, rounds=2):
     "Print a table: a step on the page and in JupyterLab, a browser each, by turns."
     root = Path(tempfile.mkdtemp(prefix='website'))
     lab, times = Lab(root), dict(page=[], JupyterLab=[])

@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import html
 import inspect
+import io
 import json
 import math
 import os
@@ -22,7 +23,7 @@ import textwrap
 import threading
 import time
 import traceback
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from contextvars import copy_context
 from copy import deepcopy
 from dataclasses import dataclass
@@ -589,6 +590,14 @@ def examine(
     return CheckResult(self, 'wrong', said, input=self._input_row(case), returned=returned,
                        expected=expected)
 
+# %% ../nbs/api/check.ipynb #c0e1d001
+@patch
+def _result(self: Exercise, answer):
+    try: return self.examine(answer)
+    except Exception as e:
+        return CheckResult(self, 'wrong', 'The check could not interpret the result '
+                           f'({type(e).__name__}: {e}). Does it return what the exercise asks for?')
+
 # %% ../nbs/api/check.ipynb #710b9ec3
 @patch
 def __call__(
@@ -596,16 +605,23 @@ def __call__(
     answer=None,  # a learner's function
 ) -> CheckResult:
     "Check an answer, and count it as a try unless it is the untouched stub. Raises nothing."
-    try: result = self.examine(answer)
-    except Exception as e:
-        result = CheckResult(self, 'wrong', 'The check could not interpret the result '
-                        f'({type(e).__name__}: {e}). Does it return what the exercise asks for?')
+    result = self._result(answer)
     if result.status != 'not attempted': _mark(self.key, result.status == 'correct')
     result.text += _take_notes()
     return result
 
 @patch
 def __repr__(self: Exercise): return f'<Exercise {self.key}>'
+
+# %% ../nbs/api/check.ipynb #c0e1d003
+@patch
+def grade(
+    self: Exercise,
+    answer,  # a learner's function
+):
+    "Raises `AssertionError`, with what the check says, unless the answer is right. No try counts."
+    with redirect_stderr(io.StringIO()): result = self._result(answer)
+    if result.status != 'correct': raise AssertionError(repr(result))
 
 # %% ../nbs/api/check.ipynb #fe76bdf5
 TRIES = 3  # before the solution

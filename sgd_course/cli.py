@@ -69,7 +69,7 @@ def _write_new(dst, raw):
 def _write_all(dir, contents, command):
     "Write the files that are not in `dir` yet, name -> bytes; say which, and which were left."
     try:
-        dir.mkdir(parents=True, exist_ok=True)
+        for name in contents: (dir/name).parent.mkdir(parents=True, exist_ok=True)
         copied = {name: _write_new(dir/name, raw) for name, raw in contents.items()}
     except OSError as e:
         what = 'is a file' if dir.is_file() else f'cannot take the lessons ({e.strerror})'
@@ -151,35 +151,86 @@ def _notes(exercise):
     return f'**Why.** {exercise.why}\n\n**What the check says to the known mistakes:**\n\n{known}'
 
 # %% ../nbs/api/cli.ipynb #0df85033
-def _solved(raw, exercises):
-    "A lesson with the solutions of these exercises; as it is if it has none of them."
-    if not exercises: return raw
+def _each(raw, exercises, change):
+    "A lesson, where `change(cell, source, exercise)` changed cells, and gave one to follow each."
     book, cells = json.loads(raw), []
     for cell in book['cells']:
         cells.append(cell)
         source = ''.join(cell['source'])
         here = [e for e in exercises if f'check_{e.name}({e.name})' in source]
-        for e in here if cell['cell_type'] == 'code' else ():
-            source = _solved_source(source, e)
-            cell.update(source=source, outputs=[], execution_count=None)
-            cells.append(_text_cell(f'{cell["id"][:40]}-{len(cells)}', _notes(e)))
-    if len(cells) == len(book['cells']): return raw
-    book['cells'] = [_text_cell('with-solutions', _BANNER), *cells]
+        for e in here if cell['cell_type'] == 'code' else (): cells.append(change(cell, source, e))
+    return book | dict(cells=cells)
+
+def _solved(raw, exercises):
+    "A lesson with the solutions of these exercises; as it is if there are none."
+    def solve(cell, source, e):
+        cell.update(source=_solved_source(source, e), outputs=[], execution_count=None)
+        return _text_cell(f'{cell["id"][:40]}-notes', _notes(e))
+    if not exercises: return raw
+    book = _each(raw, exercises, solve)
+    book['cells'].insert(0, _text_cell('with-solutions', _BANNER))
     return _bytes(book)
+
+# %% ../nbs/api/cli.ipynb #c0e1c002
+_STUB = '    raise NotImplementedError'  # the line of each exercise that a learner replaces
+
+def _region(source, exercise):
+    "The code of an exercise's cell, with the worked solution between nbgrader's comments."
+    worked = textwrap.dedent(inspect.getsource(exercise.worked)).rstrip()
+    body = worked.splitlines()[ast.parse(worked).body[0].body[0].lineno - 1:]
+    lines = source.splitlines()
+    k = lines.index(_STUB)
+    lines[k:k + 1] = ['    ### BEGIN SOLUTION', *body, '    ### END SOLUTION']
+    return '\n'.join(lines)
+
+# %% ../nbs/api/cli.ipynb #c0e1c004
+def _metadata(grade_id, **more):
+    "What makes a cell one of nbgrader's."
+    kind = dict(grade=False, locked=False, solution=False, task=False)
+    return dict(nbgrader=dict(grade_id=grade_id, schema_version=3, **kind | more))
+
+def _assignment(raw, exercises):
+    "A lesson as the source of an assignment, with a point for each exercise."
+    def mark(cell, source, e):
+        cell.update(source=_region(source, e), metadata=_metadata(e.name, solution=True))
+        graded = _metadata(f'grade_{e.name}', grade=True, locked=True, points=1)
+        return dict(cell_type='code', id=f'{cell["id"][:40]}-grade', execution_count=None,
+                    metadata=graded | dict(tags=['raises-exception']), outputs=[],
+                    source=f'check_{e.name}.grade({e.name})  # one point, unless it raises')
+    return _bytes(_each(raw, exercises, mark))
+
+# %% ../nbs/api/cli.ipynb #c0e1c006
+_CONFIG = f'''c = get_config()
+c.CourseDirectory.course_id = 'sgd-course'
+c.ClearSolutions.code_stub = dict(python={_STUB.strip()!r})  # as in the lessons
+c.Execute.timeout = 600  # seconds for a cell: some of them train
+'''
+
+def _course(lessons, of):
+    "Contents of a course of nbgrader's, name -> bytes."
+    glossary = {f.name: f.read_bytes() for f in lessons if f.suffix == '.md'}
+    found = {'nbgrader_config.py': _CONFIG.encode()}
+    for f in (f for f in lessons if of(f.name)):
+        lesson = {f.name: _assignment(_fresh(f), of(f.name)), **glossary}
+        found |= {f'source/{f.stem}/{name}': raw for name, raw in lesson.items()}
+    return found
 
 # %% ../nbs/api/cli.ipynb #3dd25e1f
 def handout(
-    dir: str,  # folder for what is written, made if it is not there
-) -> int:      # exit code
+    dir: str,              # folder for what is written, made if it is not there
+    nbgrader: bool=False,  # a course for nbgrader instead: its configuration, DIR/source
+) -> int:                  # exit code
     "For instructors: write DIR/learner, DIR/solutions and DIR/TEACHING.md, replacing no file."
     from sgd_course.check import course
     to, lessons = Path(dir).expanduser(), _lessons()
     of = lambda name: [e for e in course().values() if name.startswith(e.lesson)]
-    learner = {f.name: _fresh(f) for f in lessons}
-    solutions = {f.name: _solved(f.read_bytes(), of(f.name)) for f in lessons}
     notes = {'TEACHING.md': (Path(files('sgd_course'))/'TEACHING.md').read_bytes()}
-    for folder, contents in ((to/'learner', learner), (to/'solutions', solutions), (to, notes)):
-        _write_all(folder, contents, 'handout')
+    if nbgrader: parts = [(to, _course(lessons, of) | notes)]
+    else:
+        learner = {f.name: _fresh(f) for f in lessons}
+        solutions = {f.name: _solved(f.read_bytes(), of(f.name)) for f in lessons}
+        parts = [(to/'learner', learner), (to/'solutions', solutions), (to, notes)]
+    for folder, contents in parts: _write_all(folder, contents, 'handout')
     return 0
 
 # %% ../nbs/api/cli.ipynb #6a7b4bb0
@@ -270,16 +321,15 @@ def collect(
     Out: str='class.csv',  # table, replaced if it is there; beside it, a page with the ending .html
 ) -> int:                  # exit code
     "For instructors: check the exercises of a class, each learner's in a process of its own."
-    from sgd_course.collect import _STATES, _bubblewrap, _not_enforced
-    from sgd_course.collect import collect as collected
-    try: rows = collected(folder, Out)
+    from sgd_course.collect import _STATES, _collect
+    try: rows, not_enforced = _collect(folder, Out)
     except ValueError as e: raise CliError(str(e)) from None
     except OSError as e: raise CliError(f'{Out} cannot be written: {e.strerror}.') from None
     states = [r.state for r in rows]
     said = ', '.join(f'{states.count(s)} {s}' for s in _STATES if s in states)
     print(f'{len({r.learner for r in rows})} learners: {said}.')
     print(f'Written: {Out} and {Path(Out).with_suffix(".html")}')
-    for sentence in _not_enforced(_bubblewrap([])): print(sentence)
+    for sentence in not_enforced: print(sentence)
     return 0
 
 # %% ../nbs/api/cli.ipynb #3a06ded1

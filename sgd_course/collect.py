@@ -419,11 +419,11 @@ class Row(NamedTuple):
     message: str   # what the check says to the learner, or why there is no answer
     tries: int     # how many the learner made, as his own file says
 
-def _rows(sandbox, learner, folder, lessons):
-    "The rows of one learner."
+def _rows(sandbox, learner, folder, files, lessons):
+    "The rows of one learner, whose notebooks are `files`."
     exercises = [e for e in course().values() if e.lesson in lessons]
     found, books, tries = {}, {}, _tries(folder)
-    for lesson, file in _handed_in(folder).items():
+    for lesson, file in files.items():
         try: books[lesson] = _cells(file)
         except _Unreadable as why: found[lesson] = 'unreadable', str(why)
     done = _examined(sandbox, books, [e.name for e in exercises if e.lesson in books])
@@ -434,14 +434,14 @@ def _rows(sandbox, learner, folder, lessons):
 # %% ../nbs/api/collect.ipynb #c04e732c
 def _collected(folders, sandbox):
     "All rows, several learners at a time."
-    learners = _learners(folders)
+    learners = [(name, f, _handed_in(f)) for name, f in _learners(folders).items()]
     with_exercises = {e.lesson for e in course().values()}
-    lessons = sorted(with_exercises & {n for f in learners.values() for n in _handed_in(f)})
+    lessons = sorted(with_exercises & {n for *_, files in learners for n in files})
     if not lessons:
         raise ValueError(f'{", ".join(map(str, folders))}: there is no lesson with exercises. '
                          'Expected notebooks with the names of lessons: 04_learning_rate.ipynb.')
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        jobs = [pool.submit(_rows, sandbox, *item, lessons) for item in learners.items()]
+        jobs = [pool.submit(_rows, sandbox, *learner, lessons) for learner in learners]
         return [row for job in jobs for row in job.result()]
 
 # %% ../nbs/api/collect.ipynb #c033e75f
@@ -516,15 +516,9 @@ def _page(rows, said):
             f'<h2>Who has how many right?</h2><table>{head("learner", "correct")}{people}</table>'
             + ''.join(f'<p>{html.escape(s)}</p>' for s in said) + '</html>\n')
 
-# %% ../nbs/api/collect.ipynb #c034173c
-def collect(
-    folders,          # folders with a folder for each learner, or with one learner's notebooks
-    out='class.csv',  # file for the table, replaced if there is one; the page is beside it, .html
-) -> list:            # of `Row`
-    """Check the exercises of a class, and write a table and a page for the instructor.
-
-    Raises `ValueError` if there is nobody, or nothing to check.
-    """
+# %% ../nbs/api/collect.ipynb #c0e1b001
+def _collect(folders, out):
+    "Rows, and in sentences what this machine cannot enforce."
     out = Path(out).expanduser()
     if out.suffix != '.csv' or not out.parent.is_dir():
         raise ValueError(f'out is {out}: expected a name that ends with .csv, in a folder that is '
@@ -534,4 +528,15 @@ def collect(
     rows, said = _collected(folders, sandbox), _not_enforced(sandbox)
     out.write_text(_table(rows), encoding='utf-8', newline='')
     out.with_suffix('.html').write_text(_page(rows, said), encoding='utf-8')
-    return rows
+    return rows, said
+
+# %% ../nbs/api/collect.ipynb #c034173c
+def collect(
+    folders,          # folders with a folder for each learner, or with one learner's notebooks
+    out='class.csv',  # file for the table, replaced if there is one; the page is beside it, .html
+) -> list:            # of `Row`
+    """Check the exercises of a class, and write a table and a page for the instructor.
+
+    Raises `ValueError` if there is nobody, or nothing to check.
+    """
+    return _collect(folders, out)[0]

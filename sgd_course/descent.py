@@ -38,7 +38,11 @@ def descend(
     """
     steps, rates, x = valid_steps(steps), valid_lr(lr, many=True), valid_point(x)
     valid_value(f(x))
-    grad = torch.func.vmap(torch.func.grad(f)) if rates.ndim else torch.func.grad(f)
+    losses = torch.func.vmap(f) if rates.ndim else f
+    @torch.enable_grad()
+    def grad(w):
+        w = w.detach().requires_grad_()
+        return torch.autograd.grad(losses(w).sum() + 0*w.sum(), w)[0]  # 0*w: f may be constant
     path = [x.expand(rates.shape + x.shape)]
     rates = rates.to(x).reshape(rates.shape + (1,)*x.ndim)
     for _ in range(steps): path.append(path[-1] - rates*grad(path[-1]))
@@ -129,4 +133,4 @@ def hessian_eigenvalues(
     x = valid_point(x)
     valid_value(f(x))
     n = x.numel()
-    return torch.linalg.eigvalsh(torch.func.jacrev(torch.func.grad(f))(x).reshape(n, n))
+    return torch.linalg.eigvalsh(torch.autograd.functional.hessian(f, x).reshape(n, n))

@@ -39,7 +39,8 @@ function render({ model, el }) {
                          make("div", { className: "sgd-buttons" }, clear)), choice),
     make("div", { className: "sgd-sees" }, make("div", { ariaLive: "polite" }, words),
       make("p", { textContent: "Left, a filter: blue weights look for ink, red ones for paper. "
-        + "Right, its feature map, the darker the more it responds; all of them on one scale." }),
+        + "Right, its feature map: black is the strongest response of any filter to this digit. "
+        + "Compare the maps with each other, not with those of another digit." }),
       make("div", { className: "sgd-maps" },
            make("figure", {}, seen, make("figcaption", { textContent: "the digit" })),
            ...tiles.map(({ figure }) => figure))));

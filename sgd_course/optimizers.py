@@ -94,7 +94,7 @@ def plot_contours(
     ax=None,      # axes to draw on; `None`: a new figure
     alt=None,     # alternative text
 ):                # the axes
-    "Draw the contours of a loss of two weights: lines of equal loss, closer where it is steeper."
+    "Draw contours of a loss of two weights, each of about three times the loss of the next lower."
     if ax is None: ax = subplots(figsize=(5, 2.6), alt=alt)[1]
     x, y = torch.linspace(*xlim, 81), torch.linspace(*ylim, 81)
     loss = f(torch.stack(torch.meshgrid(x, y, indexing='xy')))

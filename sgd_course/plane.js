@@ -28,8 +28,9 @@ function dot(pen, [x, y], label, r) {   // the label 1 as a disc, 0 as a square
   else pen.rect(x - r, y - r, 2 * r, 2 * r);
 }
 
-// The points alone, as large as `map`: they do not change with each movement
-function drawPoints(map, { x, y }, frame, ink) {
+// The points alone, as large as `map`, since they do not change with each movement, and a small
+// canvas for the colours, which do
+function papersOf(map, { x, y }, frame, ink) {
   const canvas = make("canvas"), pen = penOf(canvas, map.clientWidth, map.clientHeight);
   pen.lineWidth = 1;
   pen.strokeStyle = ink === "#fff" ? "#000" : "#fff";
@@ -39,21 +40,19 @@ function drawPoints(map, { x, y }, frame, ink) {
     pen.fill();
     pen.stroke();
   });
-  return canvas;
+  const colours = make("canvas", { width: GRID, height: GRID });
+  return { points: canvas, colours, picture: new ImageData(GRID, GRID) };
 }
 
 // The more certain the network is, the stronger the colour
-function shade({ values, n }) {
-  const canvas = make("canvas", { width: n, height: n }), pen = canvas.getContext("2d");
-  const picture = pen.createImageData(n, n);
+function shade({ values, n }, { colours, picture }) {
   for (let j = 0; j < n; j++) for (let i = 0; i < n; i++) {
     const score = values[j * n + i], at = 4 * ((n - 1 - j) * n + i);
-    const colour = COLOURS[score > 0 ? 1 : 0];
-    for (const k of [0, 1, 2]) picture.data[at + k] = colour[k];
+    picture.data.set(COLOURS[score > 0 ? 1 : 0], at);
     picture.data[at + 3] = 130 * Math.abs(Math.tanh(score / 2));
   }
-  pen.putImageData(picture, 0, 0);
-  return canvas;
+  colours.getContext("2d").putImageData(picture, 0, 0);
+  return colours;
 }
 
 // Where each unit can be taken hold of, on the canvas: null, or its kink's {ends, middle, tip},
@@ -74,14 +73,14 @@ const handlesOf = ({ w, b }, middles, frame, reach) => w.map((pair, i) => {
 });
 
 // `unit`: number of the chosen one
-function paintPlane(map, dots, net, data, reach, handles, unit, { ink }) {
+function paintPlane(map, papers, net, data, reach, handles, unit, { ink }) {
   const frame = frameOf(map, reach), pen = penOf(map, map.clientWidth, map.clientHeight);
   const scores = scoresOn(net, reach, GRID), { x, y, width, height } = frame;
   pen.save();
   pen.beginPath();
   pen.rect(x, y, width, height);
   pen.clip();
-  pen.drawImage(shade(scores), x, y, width, height);
+  pen.drawImage(shade(scores, papers), x, y, width, height);
   pen.beginPath();
   const cell = width / (GRID - 1);
   for (const [x0, y0, x1, y1] of contour(scores, 0)) {
@@ -90,7 +89,7 @@ function paintPlane(map, dots, net, data, reach, handles, unit, { ink }) {
   }
   Object.assign(pen, { strokeStyle: ink, lineWidth: 3.5, lineCap: "round" });
   pen.stroke();
-  pen.drawImage(dots, 0, 0, map.clientWidth, map.clientHeight);
+  pen.drawImage(papers.points, 0, 0, map.clientWidth, map.clientHeight);
   pen.lineWidth = 1.5;
   data.x.forEach((point, k) => {   // those that are wrong have a ring
     if (scoreAt(net, ...point) > 0 === data.y[k] > 0) return;

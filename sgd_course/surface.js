@@ -91,7 +91,8 @@ function render({ model, el }) {
     make("div", { className: "sgd-views" },
       make("figure", {}, map, make("figcaption", { textContent:
         "Click or drag in the map to move the start \u25cb (or focus it and press arrow keys); "
-        + "\u25cf is where the steps end, + a minimum, \u00d7 a saddle point." })),
+        + "\u25cf is where the steps end, + a minimum, \u00d7 a saddle point. From one line to the "
+        + "next, the height above the lowest loss about doubles." })),
       make("div", {}, curve, table)),
     make("div", { className: "sgd-views" }, ...slices.map(canvas => make("div", {}, canvas))),
     make("p", { textContent: "Slices: the loss along each weight, while the other one stays where "

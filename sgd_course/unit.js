@@ -13,7 +13,7 @@ function render({ model, el }) {
   const post = courier(model, TRAITS, trait => structuredClone(s[trait]));
   const group = `sgd-${Math.random()}`;
   let s = read(), now = measure(s, data), losses = [now.loss], middles = [];
-  let dots = null, drawn = "", running = 0, warning = "";
+  let papers = null, drawn = "", running = 0, warning = "";
 
   const map = control("canvas", { tabIndex: 0, className: "sgd-map" });
   map.setAttribute("role", "application");
@@ -94,8 +94,8 @@ function render({ model, el }) {
          make("div", { className: "sgd-acts" }, train, one, reset)),
     make("div", { className: "sgd-views" },
       make("figure", {}, map, make("figcaption", { textContent:
-        "Let the blue area hold the blue discs, and no others. A thin line is a unit's kink: "
-        + "drag it to shift it, drag its number to turn it, and farther out for a steeper slope. "
+        "Let the blue area hold the blue dots, and none of the squares. A thin line is a unit's "
+        + "kink: drag it to shift it, drag its number to turn it, farther out for a steeper slope. "
         + "On the number's side the unit is active, on the other it is 0. (Or focus the plane: "
         + "\u2191 \u2193 shift, \u2190 \u2192 turn, with Shift less, + \u2212 slope, 1, 2, ... "
         + "select.) The thick line is the decision boundary, where the score is 0; a ring marks a "
@@ -121,10 +121,10 @@ function render({ model, el }) {
     if (!map.clientWidth) return;   // not on the page yet
     const tones = tonesOf(el), frame = frameOf(map, reach);
     const key = [tones.ink, map.clientWidth, map.clientHeight, devicePixelRatio].join();
-    if (key !== drawn) [drawn, dots] = [key, drawPoints(map, data, frame, tones.ink)];
-    paintPlane(map, dots, s, data, reach, handles(frame), here(), tones);
+    if (key !== drawn) [drawn, papers] = [key, papersOf(map, data, frame, tones.ink)];
+    paintPlane(map, papers, s, data, reach, handles(frame), here(), tones);
     paintProfile(profile, s, here(), data, reach, tones);
-    paintCurve(curve, { losses }, tones);
+    if (losses.length > 1) paintCurve(curve, { losses }, tones);
   }
   function show() { paint(); report(); }
   const report = afterPicture(() => {

@@ -31,7 +31,9 @@ class Lab:
             file = root/'settings'/f'{folder}.jupyterlab-settings'
             file.parent.mkdir(parents=True)
             file.write_text(json.dumps(settings))
-        for folder in ('nb', 'home'): (root/folder).mkdir()
+        for folder in ('nb', 'home', 'cfg'): (root/folder).mkdir()
+        (root/'cfg'/'labconfig').mkdir()  # a learner's JupyterLab has no menus of nbgrader's, which is for other tests
+        (root/'cfg'/'labconfig'/'page_config.json').write_text('{"disabledExtensions": {"@jupyter/nbgrader": true}}')
         env = offline_env(root/'home', root)
         env['PYTHONPATH'] += os.pathsep + str(REPO)
         self.env = env | dict(JUPYTERLAB_SETTINGS_DIR=str(root/'settings'), JUPYTER_RUNTIME_DIR=str(root/'rt'),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from importlib.util import find_spec
 from pathlib import Path
 
 # before torch is imported: each worker of pytest-xdist has one core (see CONTRIBUTING, the matrix)
@@ -63,8 +64,8 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 # longest first, so that in the end no worker waits for another: these, the lessons from the last, the rest
-LONG = ('test_website', 'test_attack_digits', 'test_attack', 'test_parallel', 'test_explore', 'test_notebooks',
-        'test_explorers', 'test_draw', 'test_check', 'test_front_ends', 'test_bar', 'test_cli')
+LONG = ('test_website', 'test_attack_digits', 'test_hub', 'test_attack', 'test_parallel', 'test_explore',
+        'test_notebooks', 'test_explorers', 'test_draw', 'test_check', 'test_front_ends', 'test_bar', 'test_cli')
 
 
 def pytest_collection_modifyitems(items):
@@ -261,3 +262,21 @@ def open_book(lab, browser):
     ours = (f'http://127.0.0.1:{lab.port}/', 'blob:', 'data:')
     assert [u for u in asked if not u.startswith(ours)] == []
     assert [e for b in books for e in b.errors] == []
+
+
+# --- the website
+
+NO_SITE = not all(map(find_spec, ('sphinx', 'myst_nb', 'furo', 'latex2mathml')))
+
+
+def build_site(out, cache, *options):
+    env = os.environ | dict(PYTHONPATH=os.pathsep.join(filter(None, [str(REPO), os.environ.get('PYTHONPATH')])))
+    return run(sys.executable, REPO/'site'/'build.py', out, '--cache', cache, *options, env=env, timeout=1800)
+
+
+@pytest.fixture(scope='session')
+def site(once):
+    "The folder with the pages, two folders below what is served; beside it what the next build needs."
+    if built := os.environ.get('SITE'): return Path(built)   # for who writes a test: with sub/path and cache
+    if NO_SITE: missing('[site]')
+    return once('site', lambda folder: build_site(folder/'sub'/'path', folder/'cache'))

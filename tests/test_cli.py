@@ -55,7 +55,7 @@ def test_version():
     (['--help'], ['lab', 'doctor', 'handout', '--version']),
     (['lab', '--help'], ['usage: sgd-course lab', 'dir', '--port', '--no-browser', '--copy-only']),
     (['doctor', '--help'], ['usage: sgd-course doctor']),
-    (['handout', '--help'], ['usage: sgd-course handout', 'dir', 'solutions']),
+    (['handout', '--help'], ['usage: sgd-course handout', 'dir', '--nbgrader', 'solutions']),
 ])
 def test_help(args, words):
     said = run(COMMAND, *args).stdout

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
@@ -200,6 +201,33 @@ def test_saved_outputs_are_fit_to_read(path):
         assert_words_for_pictures(text)
         assert not [k for k in o.get('data', {}) if k.startswith('image/')], 'show <img alt=...>'
     assert path.stat().st_size < 400_000
+
+
+class Around(HTMLParser):
+    "The pictures of a page: their attributes, and the tags around each."
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.found = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == 'img': self.found.append((dict(attrs), [t for t, _ in self.open]))
+        else: self.open.append((tag, dict(attrs)))
+        assert not any('hidden' in attrs for _, attrs in self.open), 'hidden until a script or a style shows it'
+
+    def handle_endtag(self, tag):
+        while self.open.pop()[0] != tag: pass
+
+
+@each_notebook
+def test_pictures_are_seen_where_html_is_sanitised(path):
+    """Viewers that take styles and scripts away (GitLab with DOMPurify, JupyterLab before it trusts a notebook) keep
+    such a picture, with its words. Beside an image/png, GitLab and Gitea would show that one, which has no words."""
+    for o in outputs(path):
+        page = ''.join(o.get('data', {}).get('text/html', ''))
+        for attrs, around in Around(page).found:
+            assert attrs['src'].startswith('data:image/png;base64,') and len(attrs['alt']) >= 10
+            assert set(around) <= {'div', 'p', 'figure', 'table', 'tr', 'td', 'span'}, around
 
 
 @each_notebook

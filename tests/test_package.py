@@ -44,11 +44,11 @@ def test_metadata_is_that_of_settings_ini(metadata):
 
 def test_requirements_are_those_of_settings_ini(metadata):
     keys = {None: 'requirements', 'course': 'course_requirements', 'site': 'site_requirements',
-            'dev': 'dev_requirements'}
+            'hub': 'hub_requirements', 'dev': 'dev_requirements'}
     expected = {(name, extra, floor) for extra, key in keys.items()
                 for name, _, floor in map(requirement, cfg[key].split())}
     assert {requirement(r) for r in metadata.get_all('Requires-Dist')} == expected
-    assert set(metadata.get_all('Provides-Extra')) == {'course', 'site', 'dev'}
+    assert set(metadata.get_all('Provides-Extra')) == {'course', 'site', 'hub', 'dev'}
     assert all(re.fullmatch(r'>=[\d.]+', floor) for _, _, floor in expected), 'floors only'
 
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from conftest import REPO, run
 from packaging.requirements import Requirement
+from PIL import Image
 from test_notebooks import cells
 
 parser = ConfigParser(delimiters=['='])
@@ -16,7 +17,7 @@ cfg = parser['DEFAULT']
 
 
 def test_ruff_finds_no_mistake():
-    folders = [d for d in ('sgd_course', 'tests', 'tools', 'benchmarks', 'site') if (REPO/d).is_dir()]
+    folders = [d for d in ('sgd_course', 'tests', 'tools', 'benchmarks', 'site', 'deploy') if (REPO/d).is_dir()]
     oldest = 'py' + cfg['min_python'].replace('.', '')  # syntax that it does not know is a mistake
     run(sys.executable, '-m', 'ruff', 'check', '--no-cache', '--select', 'F',
         '--target-version', oldest, *folders, cwd=REPO)
@@ -53,6 +54,31 @@ def test_readme_has_two_commands_of_one_line():
     assert second == install + '.[course,dev]" && .venv/bin/pytest'
 
 
+def moving(file):
+    "Frames of a picture: the first, the last, how many, and how many seconds they take."
+    with Image.open(file) as image:
+        first, seconds = image.convert('RGB').tobytes(), 0
+        for k in range(image.n_frames):
+            image.seek(k)
+            seconds += image.info['duration']/1000
+        return first, image.convert('RGB').tobytes(), image.n_frames, seconds, image.info.get('loop')
+
+
+def test_picture_of_readme():
+    "It is above the commands, small, has words, and ends where it began, soon."
+    readme = (REPO/'README.md').read_text(encoding='utf-8')
+    (words, name), = re.findall(r'!\[(.+?)\]\((.+?)\)', readme)
+    assert len(words) > 100 and readme.index(name) < readme.index('```sh') and (REPO/name).stat().st_size < 1.5e6
+    first, last, n, seconds, loop = moving(REPO/name)
+    assert first == last and n > 50 and seconds < 20 and loop == 1
+
+
+@pytest.mark.slow
+def test_picture_of_readme_is_what_its_script_draws(tmp_path):
+    run(sys.executable, REPO/'tools'/'readme_picture.py', tmp_path/'new.gif', timeout=600)
+    assert moving(tmp_path/'new.gif')[2:] == moving(REPO/'readme.gif')[2:]
+
+
 # stands in for python3: its venv has programs that only note how they were called
 PYTHON3 = r'''#!/bin/sh
 echo "python3 $*" >>$CALLS
@@ -71,8 +97,9 @@ def ci(tmp_path):
     repo, calls, python3 = tmp_path/'repo', tmp_path/'calls', tmp_path/'bin'/'python3'
     (repo/'.ci').mkdir(parents=True), python3.parent.mkdir()
     for f in ('.ci/run', 'README.md', '.gitignore'): (repo/f).write_bytes((REPO/f).read_bytes())
-    browsers = [(python3.with_name(b), '#!/bin/sh\n') for b in ('chromium', 'firefox-esr')]
-    for f, text in (python3, PYTHON3), *browsers:
+    others = [(python3.with_name(b), '#!/bin/sh\n') for b in ('chromium', 'firefox-esr', 'bwrap', 'node')]
+    npm = python3.with_name('npm'), '#!/bin/sh\necho "npm $*" >>$CALLS\n'
+    for f, text in (python3, PYTHON3), npm, *others:
         f.write_text(text)
         f.chmod(0o755)
 
@@ -93,9 +120,10 @@ def test_ci_runs_the_command_of_readme(ci, tmp_path):
     assert r.returncode == 0 and r.stdout.count('3 passed\n') == 2
     assert calls[:3] == ['python3 -m venv .venv', 'pip install -e .[course,dev]', 'pytest ']
     assert not calls[3].startswith(str(tmp_path/'repo'))
-    assert calls[4:6] == ['pip install -e .[site]', 'pytest -m slow']
-    assert calls[7] == 'python tests/matrix.py --only no vector instructions, one thread'
-    assert calls[8].endswith('-r tests/old_stack.txt') and 'not browser' in calls[9]
+    assert calls[4].startswith('pip install -e .[hub,site] ') and calls[5].endswith(' configurable-http-proxy')
+    assert calls[6] == 'pytest -m slow'
+    assert calls[8] == 'python tests/matrix.py --only no vector instructions, one thread'
+    assert calls[9].endswith('-r tests/old_stack.txt') and 'not browser' in calls[10]
 
 
 @pytest.mark.parametrize('given, said', [

@@ -271,6 +271,10 @@ WORDS = [
     ('saddle', dict(start=[-1.5, .3]), 'reaches a minimum after'),
     ('two minima', dict(), r'reaches a local minimum \(another is lower\) after'),
     ('two minima', dict(start=[-1.6, 1.2]), 'reaches the lowest minimum after'),
+    ('two minima', dict(steps=300, bs=64), r'hovers around a local minimum \(another is lower\)'),   # lesson 09
+    ('two minima', dict(steps=300, bs=16), r'hovers around a local minimum \(another is lower\)'),
+    ('two minima', dict(steps=300, bs=4), 'hovers around the lowest minimum'),
+    ('two minima', dict(steps=300, bs=1), 'is thrown about by the noise, and comes no closer'),
     ('plateau', dict(), 'is stuck on a plateau'),
     ('plateau', dict(start=[-1., 1.], lr=5.), 'reaches the minimum'),
     ('3-7 classifier', dict(lr=100.), 'leaves the grid after')]

@@ -1,38 +1,22 @@
 "The website, built once: all of its pages in Chromium and in Firefox, without a network. It needs .[site]."
+import base64
 import hashlib
 import html
 import itertools
 import json
-import os
 import re
-import sys
 from html.parser import HTMLParser
-from importlib.util import find_spec
-from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import REPO, missing, run
+from conftest import build_site
 from playwright.sync_api import expect
 from test_draw import DRAWN, Sheet
 from test_front_ends import RIGHT
 from test_site import SERVE, dots, opened, served
 
 pytestmark = pytest.mark.slow
-
-
-def build(out, cache, *options):
-    env = os.environ | dict(PYTHONPATH=os.pathsep.join(filter(None, [str(REPO), os.environ.get('PYTHONPATH')])))
-    return run(sys.executable, REPO/'site'/'build.py', out, '--cache', cache, *options, env=env, timeout=1800)
-
-
-@pytest.fixture(scope='session')
-def site(once):
-    "The folder with the pages, two folders below what is served; beside it what the next build needs."
-    if built := os.environ.get('SITE'): return Path(built)   # for who writes a test: with sub/path and cache
-    if not all(map(find_spec, ('sphinx', 'myst_nb', 'furo', 'latex2mathml'))): missing('[site]')
-    return once('site', lambda folder: build(folder/'sub'/'path', folder/'cache'))
 
 
 @pytest.fixture
@@ -156,7 +140,7 @@ def test_links_to_where_the_files_are(site, tmp_path):
     lesson = Links(site/'sub'/'path'/'02_slope.html').links
     assert not [a for a in lesson if 'colab' in a or 'mybinder' in a]
     ran = {f.name: f.stat().st_mtime for f in (site/'cache'/'executed').iterdir()}
-    build(tmp_path/'out', site/'cache', '--git-url', 'https://github.com/us/course')
+    build_site(tmp_path/'out', site/'cache', '--git-url', 'https://github.com/us/course')
     lesson = Links(tmp_path/'out'/'02_slope.html').links
     assert 'https://colab.research.google.com/github/us/course/blob/HEAD/nbs/02_slope.ipynb' in lesson
     assert 'https://github.com/us/course/blob/HEAD/nbs/02_slope.ipynb' in lesson
@@ -219,7 +203,6 @@ PICTURE = re.compile(r'<img alt="([^"]*)"[^>]*base64,([^"]+)"><figcaption>(.+?)(
 
 def explorers_of(site, name):
     "The explorers of a page, in their order."
-    import base64
     media, page = site/'sub'/'path'/'_media', (site/'sub'/'path'/name).read_text(encoding='utf-8')
     book = json.loads(next((site/'cache'/'executed').glob(f'{name[:-5]}-*.ipynb')).read_text(encoding='utf-8'))
     said = [''.join(o.get('data', {}).get('text/html', '')) for c in book['cells'] for o in c.get('outputs', [])]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['check_x_after', 'check_step_all', 'check_best_lr', 'check_largest_lr', 'check_backtracking_step', 'predict_nearest',
-           'predict_mirror', 'predict_limit', 'bowl', 'quartic', 'two_minima', 'two_valleys', 'point', 'number',
+           'predict_nine_tenths', 'predict_limit', 'bowl', 'quartic', 'two_minima', 'two_valleys', 'point', 'number',
            'whole', 'x_after', 'step_all', 'loss_of_two', 'loss_of_three', 'leaves', 'best_lr', 'tilted', 'largest_lr',
            'around', 'backtracking_step']
 
@@ -366,8 +366,8 @@ predict_nearest = Prediction(
      '1.05': 'It overshoots the minimum and lands higher than it came from.'})
 
 # %% ../../nbs/solutions/04_learning_rate.ipynb #f84697b8
-predict_mirror = Prediction(
-    'mirror',
+predict_nine_tenths = Prediction(
+    'nine_tenths',
     'A learning rate of 0.1 comes within a thousandth of the minimum in 33 steps. And 0.9?',
     'in 33 as well',
     {'in 4': 'The steps are nine times as long, but nearly half of each leads up the other side.',
