@@ -24,6 +24,13 @@ def step(
     w.grad = None
     return w
 
+# %% ../nbs/04_learning_rate.ipynb #09ee0a6a
+@torch.enable_grad()
+def _grad(losses, w):
+    "Gradient of the sum of `losses` at `w`; 0 where they do not depend on it."
+    w = w.detach().requires_grad_()
+    return torch.autograd.grad(losses(w).sum() + 0*w.sum(), w)[0]
+
 # %% ../nbs/04_learning_rate.ipynb #09ee0a6b
 def descend(
     f,              # function of a tensor of the shape of x that returns one number
@@ -39,13 +46,9 @@ def descend(
     steps, rates, x = valid_steps(steps), valid_lr(lr, many=True), valid_point(x)
     valid_value(f(x))
     losses = torch.func.vmap(f) if rates.ndim else f
-    @torch.enable_grad()
-    def grad(w):
-        w = w.detach().requires_grad_()
-        return torch.autograd.grad(losses(w).sum() + 0*w.sum(), w)[0]  # 0*w: f may be constant
     path = [x.expand(rates.shape + x.shape)]
     rates = rates.to(x).reshape(rates.shape + (1,)*x.ndim)
-    for _ in range(steps): path.append(path[-1] - rates*grad(path[-1]))
+    for _ in range(steps): path.append(path[-1] - rates*_grad(losses, path[-1]))
     return torch.stack(path)
 
 # %% ../nbs/04_learning_rate.ipynb #d5ce0016

@@ -616,6 +616,7 @@ def open_sheet(open_book, lab, *cells):
     return sheet
 
 
+@pytest.mark.slow
 def test_a_sheet_in_jupyterlab(open_book, lab):
     sheet = open_sheet(open_book, lab)
     for part in undo_and_clear, mouse_touch_and_pen, a_pen_that_rests, choose_by_keyboard_alone, ten_messages_a_second: part(sheet)

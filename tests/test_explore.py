@@ -555,6 +555,7 @@ def gated(lr):
                     or b['y'] >= c['y'] + c['height'] or c['y'] >= b['y'] + b['height']), boxes
 
 
+@pytest.mark.slow
 def test_saved_reloaded_restarted_and_opened_again(open_book, lab, browser, tmp_path):
     book = open_book(SETUP, SHOW, 'e.lr = .5', 'g = explore(draw, lr=[.2, .4, .6])\ng')
     book.run_all()

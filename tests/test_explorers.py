@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import shown
 from conftest import REPO, offline_env, run
 from playwright.sync_api import expect
-from test_surface import RENDER, STATE, opened, state_of
+from test_surface import RENDER, STATE, opened, settled, state_of
 
 from sgd_course.curve import make_roller_coaster
 from sgd_course.explorers import (SlopePicture, SweepPicture, WidthPicture, explore_descent, explore_fit,
@@ -205,6 +205,7 @@ def every_number_is_python_s(browser):
 
 
 def shown_numbers(page):
+    settled(page)
     return [float(v) for v in page.locator('.sgd-secant td').all_inner_texts()]
 
 
@@ -249,6 +250,7 @@ def a_curve_in_use(browser):
     page.mouse.move(at(-1.5), up(cubic(-1.5)))
     page.mouse.down()
     for i in range(41): page.mouse.move(at(-1.5 + i/20), up(0))
+    settled(page)
     x = float(point.get_attribute('aria-valuenow'))
     assert x == pytest.approx(.5, abs=.02)
     agrees(page, cubic, 1, x)
@@ -286,6 +288,7 @@ def a_curve_on_a_phone_in_the_dark(browser):
         cdp.send('Input.dispatchTouchEvent', dict(type=kind, touchPoints=points))
     low, high = page.evaluate('model.get("_curve").xlim')
     expected = low + (220 - 60)/(r['width'] - 68)*(high - low)
+    settled(page)
     assert float(point.get_attribute('aria-valuenow')) == pytest.approx(expected, abs=.02)
     assert page.errors == []
     page.close()

@@ -126,7 +126,7 @@ def test_surface_in_firefox(firefox, tmp_path):
     assert firefox.until(words).startswith('SGD reaches a local minimum (another is lower) after')
     firefox.evaluate('() => document.querySelector(".sgd-map").focus()')
     for _ in range(20): firefox.press('\uE012')   # to the left
-    assert words().startswith('SGD reaches the lowest minimum after')
+    firefox.until(lambda: words().startswith('SGD reaches the lowest minimum after'))
     painted = """() => { const c = document.querySelector('.sgd-map');
         return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); }"""
     assert firefox.evaluate(painted)
@@ -146,7 +146,7 @@ def test_unit_in_firefox(firefox, tmp_path):
     assert firefox.until(words).startswith('3 units: 69.2 % right')
     firefox.evaluate('() => document.querySelector(".sgd-map").focus()')
     for key in ('2', *['\uE012']*12, '3', *['\uE015']*19): firefox.press(key)   # to the left, down
-    assert words().startswith('3 units: all points right')
+    firefox.until(lambda: words().startswith('3 units: all points right'))
     firefox.evaluate('() => document.querySelector(".sgd-acts button").click()')
     assert firefox.until(lambda: re.match(r'After \d\d steps, 3 units: all points right', words()))
 

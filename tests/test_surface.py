@@ -322,10 +322,16 @@ def contours_are_where_the_loss_is(browser):
 
 def ends(page):
     "Start and end that the map's text tells."
+    settled(page)
     text = page.locator('.sgd-map').get_attribute('aria-label')
     numbers = r'(-?\d+\.?\d*(?:e-?\d+)?), (-?\d+\.?\d*(?:e-?\d+)?)'
     a, b, c, d = map(float, re.search(f'Start at {numbers}; end at {numbers}', text).groups())
     return (a, b), (c, d)
+
+
+def settled(page):
+    "Wait until the words for the last picture are there, which come after it."
+    page.evaluate('() => new Promise(done => requestAnimationFrame(() => setTimeout(() => setTimeout(done))))')
 
 
 def pixels(page): return page.locator('.sgd-map').evaluate('c => c.toDataURL()')

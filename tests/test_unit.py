@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import figures_when_opened_again, figures_without_state, with_state
 from conftest import REPO
 from playwright.sync_api import expect
-from test_surface import opened
+from test_surface import opened, settled
 from torch import nn
 
 from sgd_course.classifier import BasicOptim
@@ -264,6 +264,7 @@ def by_mouse(browser):
     expect(page.locator('[aria-live]')).to_have_attribute('aria-live', 'off')
     page.get_by_role('button', name='Pause').click()
     expect(page.locator('[aria-live]')).to_have_attribute('aria-live', 'polite')
+    settled(page)
     steps = int(re.match(r'After (\d+)', words.inner_text())[1])
     assert page.locator('.sgd-map').evaluate('c => c.toDataURL()') != before
     page.wait_for_timeout(150)
@@ -368,6 +369,7 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     page.get_by_role('button', name='Train').click()
     expect(words).to_have_text(re.compile(r'^After \d\d+ steps'), timeout=30_000)
     page.get_by_role('button', name='Pause').click()
+    settled(page)
     loss = re.search(r'loss ([\d.]+)\d\.', words.inner_text())[1]
     book.until(f'str(e.loss).startswith("{loss}"[:-1])', 'True')
     expect(page.locator('.sgd-twin')).to_be_hidden()

@@ -268,7 +268,7 @@ predict_backward = Prediction(
      '9': 'That is y, the value.'})
 
 predict_twice = Prediction(
-    'twice', 'x is 3. What is x.grad after f(x).backward() twice, f(x) being x**2?', '12',
+    'twice', 'x is 3. What is the gradient of x**2 in x.grad after two calls of backward?', '12',
     {'0': 'Nothing clears it but you.', '6': 'That would be so if the new one replaced the old.',
      '12': 'The new 6 is added to the old 6.',
      'an error': 'You get one if you call backward on the same y twice. Here each y is new.'})
