@@ -97,9 +97,10 @@ def ci(tmp_path):
     repo, calls, python3 = tmp_path/'repo', tmp_path/'calls', tmp_path/'bin'/'python3'
     (repo/'.ci').mkdir(parents=True), python3.parent.mkdir()
     for f in ('.ci/run', 'README.md', '.gitignore'): (repo/f).write_bytes((REPO/f).read_bytes())
-    others = [(python3.with_name(b), '#!/bin/sh\n') for b in ('chromium', 'firefox-esr', 'bwrap', 'node')]
+    others = [(python3.with_name(b), '#!/bin/sh\n') for b in ('chromium', 'firefox-esr', 'bwrap')]
     npm = python3.with_name('npm'), '#!/bin/sh\necho "npm $*" >>$CALLS\n'
-    for f, text in (python3, PYTHON3), npm, *others:
+    node = python3.with_name('node'), '#!/bin/sh\necho 20\n'
+    for f, text in (python3, PYTHON3), npm, node, *others:
         f.write_text(text)
         f.chmod(0o755)
 
