@@ -125,7 +125,7 @@ def test_no_link_is_broken(site):
 @pytest.mark.parametrize('width', [390, 1280])
 def test_a_link_lands(base, browser, width):
     "On the entry or heading, and stays there while widgets above it come alive."
-    for name in ('glossary.html#learning-rate', '02_slope.html#Against-the-slope', '11_layers.html#Summary',
+    for name in ('glossary.html#learning-rate', '02_slope.html#Which-way-to-go', '11_layers.html#Summary',
                  '13_optimizers.html#Exercises', '04_learning_rate.html#descend'):
         with opened(browser, base, viewport=dict(width=width, height=900)) as page:
             page.goto(base + name)
