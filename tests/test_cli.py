@@ -583,7 +583,8 @@ def sections(lesson):
     return set(re.findall(r'^#+ (.+)', text, re.M)), int(re.search(r'\*\*Time\*\* about (\d+)', text)[1])
 
 
-@pytest.mark.parametrize('heading, minutes', [('A session of 50', 50), ('A session of three', 180)])
+@pytest.mark.parametrize('heading, minutes', [
+    ('A session of 50', 50), ('A session of three', 180), ('Another 50', 50), ('Another three', 180)])
 def test_plan_of_a_session(heading, minutes):
     plan, spent = rows(heading), {}
     assert sum(int(r[0]) for r in plan) == minutes
