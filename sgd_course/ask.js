@@ -109,7 +109,7 @@ function render({ model, el }) {
           ? "Solution now" : "Solution";
         allow(solution, !said.includes(last), log);
       };
-      const buttons = make("div", { className: "sgd-row" }, ...(ask.hints ? [hint] : []), solution);
+      const buttons = make("div", {}, ...(ask.hints ? [hint] : []), solution);
       return { form: make("div", {}, make("div", { innerHTML: ask.html }), buttons), update };
     },
   };

@@ -190,3 +190,32 @@ def test_in_a_saved_page(front, kind, saved):
         front.evaluate(f"""() => {{ document.querySelector('#asked')?.removeAttribute('id');
             document.querySelectorAll('.sgd-live')[{n}].id = 'asked'; }}""")
         answers(front, kind, name)
+
+
+LOOKS = '''() => [...document.querySelectorAll('main, main *')].map(e => {
+    const style = getComputedStyle(e);
+    return [e.tagName + '.' + e.className, Object.fromEntries([...style].map(name => [name, style[name]]))];
+})'''
+
+
+@pytest.mark.slow
+def test_the_style_of_one_does_not_change_another(browser):
+    "In a notebook each brings its own, in the order in which they are shown."
+    from sgd_course.check import CheckResult, Prediction, _page_class
+    from test_surface import opened
+    made = {}
+    for name in 'prediction', 'hints and solution', 'slope', 'surface', 'graph', 'units', 'filters':
+        *lines, last = WIDGETS[name][0].strip().splitlines()
+        exec('\n'.join(lines), names := {})
+        e = eval(last, names)
+        made[name] = _page_class()(e) if isinstance(e, Prediction | CheckResult) else e
+    every = [str(w._css) for w in made.values()] + [(REPO/'sgd_course'/f).read_text(encoding='utf-8')
+                                                    for f in ('draw.css', 'explore.css')]
+    for name, w in made.items():
+        page = opened(browser, w)
+        page.wait_for_timeout(100)
+        before = page.evaluate(LOOKS)
+        for css in every: page.add_style_tag(content=css)
+        for (element, looks), (_, now) in zip(before, page.evaluate(LOOKS), strict=True):
+            assert looks == now, (name, element, {k: (v, now[k]) for k, v in looks.items() if now[k] != v})
+        page.close()
