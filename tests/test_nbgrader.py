@@ -70,8 +70,9 @@ def test_nothing_is_replaced(tmp_path, capsys):
     assert 'source/02_slope/glossary.md' in copied and mine.read_text() == 'mine'
 
 
-# --- nbgrader itself
+# --- nbgrader itself, which finds a program of its own (alembic) as it does where the environment is activated
 
+ACTIVATED = dict(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ['PATH']]))
 GENERATE = '''
 import json, os
 from pathlib import Path
@@ -89,7 +90,7 @@ print(json.dumps({d: r.get('error', '') for d, r in said.items() if not r['succe
 def released(given):
     "The same folder, when nbgrader has made an assignment of each lesson."
     if not find_spec('nbgrader'): missing('nbgrader')
-    said = run(sys.executable, '-c', GENERATE, cwd=given).stdout
+    said = run(sys.executable, '-c', GENERATE, cwd=given, env=os.environ | ACTIVATED).stdout
     assert said.splitlines()[-1] == '{}'
     return given
 
@@ -141,10 +142,10 @@ def test_nbgrader_gives_the_points(released, offline):
         file = released/'submitted'/who/'02_slope'/'02_slope.ipynb'
         file.parent.mkdir(parents=True)
         file.write_text(answered((released/'release'/'02_slope'/'02_slope.ipynb').read_bytes(), answers))
-    env = offline | dict(PYTHONPATH=os.pathsep.join([offline['PYTHONPATH'], *sys.path]))
+    env = offline | ACTIVATED | dict(PYTHONPATH=os.pathsep.join([offline['PYTHONPATH'], *sys.path]))
     run(sys.executable, '-m', 'nbgrader', 'autograde', '02_slope', cwd=released, env=env)
     assert network_tries(env) == ''
-    found = json.loads(run(sys.executable, '-c', POINTS, cwd=released).stdout)
+    found = json.loads(run(sys.executable, '-c', POINTS, cwd=released, env=os.environ | ACTIVATED).stdout)
     assert found == {who: [4, {f'grade_{n}': n in right for n in SLOPE}] for who, (_, right) in HANDED_IN.items()}
     graded = cells((released/'autograded'/'mixed'/'02_slope'/'02_slope.ipynb').read_bytes())
     said = [o['evalue'] for c in graded for o in c.get('outputs', []) if o['output_type'] == 'error']
