@@ -37,6 +37,7 @@ class Case(NamedTuple):
     handle: str='.jp-OutputArea-output input[type=range], .noUi-handle'
     page: str=''    # ours, drawn by the page: the case that does the same with interact
     button: str=''  # to press before anything is measured but the first picture
+    beyond: float=0  # the part of the axes, at each end, where moves change nothing
 
 
 WALK = '''
@@ -244,7 +245,7 @@ s.observe(move, 'value')
 display(VBox([s, fig]))'''),
     'explore_slope, x': Case(WALK + 'from sgd_course.explorers import explore_slope',
                              'explore_slope(lambda x: x**2, [.5])', handle='.sgd-map',
-                             page='slope with interact'),
+                             page='slope with interact', beyond=1/22),
     'slope with interact': Case(WALK + START + '''
 def draw(start):
     plt.figure(figsize=(6, 4))
@@ -370,12 +371,13 @@ QUIET = '''ms => {
   const last = bench.pictures.at(-1);
   return last?.painted && performance.now() - last.painted > ms;
 }'''
-TRACK = '''handle => {
+TRACK = '''(handle, beyond) => {
   const track = handle.closest('.noUi-base') ?? handle;
   const { x, y, width, height } = track.getBoundingClientRect();
   // half a thumb to each side; our maps have their axes there
   const [left, right] = { INPUT: [8, 8], CANVAS: [60, 8] }[handle.tagName] ?? [0, 0];
-  return { x: x + left, y: y + height/2, width: width - left - right };
+  const inner = width - left - right;
+  return { x: x + left + beyond*inner, y: y + height/2, width: (1 - 2*beyond)*inner };
 }'''
 
 
@@ -405,7 +407,8 @@ class Bench(Book):
 
     async def at(self, *stops, rate=60):
         "Move the mouse over these stops, so many a second, whether or not the page keeps up."
-        track, moves, start = await self.handle.evaluate(TRACK), [], perf_counter()
+        track = await self.handle.evaluate(TRACK, self.case.beyond)
+        moves, start = [], perf_counter()
         for i, stop in enumerate(stops):
             await asyncio.sleep(start + i/rate - perf_counter())
             x = track['x'] + track['width']*stop/(self.case.stops - 1)

@@ -44,12 +44,16 @@ function papersOf(map, { x, y }, frame, ink) {
   return { points: canvas, colours, picture: new ImageData(GRID, GRID) };
 }
 
-// The more certain the network is, the stronger the colour
+// The more certain the network is, the stronger the colour: from none at a probability of 1/2
 function shade({ values, n }, { colours, picture }) {
+  const { data } = picture;
   for (let j = 0; j < n; j++) for (let i = 0; i < n; i++) {
-    const score = values[j * n + i], at = 4 * ((n - 1 - j) * n + i);
-    picture.data.set(COLOURS[score > 0 ? 1 : 0], at);
-    picture.data[at + 3] = 130 * Math.abs(Math.tanh(score / 2));
+    const probability = 1 / (1 + Math.exp(-values[j * n + i])), at = 4 * ((n - 1 - j) * n + i);
+    const [red, green, blue] = COLOURS[probability > 0.5 ? 1 : 0];
+    data[at] = red;
+    data[at + 1] = green;
+    data[at + 2] = blue;
+    data[at + 3] = 130 * Math.abs(2 * probability - 1);
   }
   colours.getContext("2d").putImageData(picture, 0, 0);
   return colours;
