@@ -61,7 +61,7 @@ def run_optimizer(
 ) -> torch.Tensor: # trajectories, (steps + 1, n), or (steps + 1, n, k) for k columns
     "Minimise `f` with an optimizer, in 64-bit. Raises `ValueError` if `f` mixes the columns."
     steps = valid_steps(steps)
-    shape = torch.broadcast_shapes(*(torch.as_tensor(v).shape for v in (lr, *settings.values())))
+    shape = torch.broadcast_tensors(*map(torch.as_tensor, (lr, *settings.values())))[0].shape
     w = torch.as_tensor(start, dtype=torch.float64).reshape(-1, *[1]*len(shape)).repeat(1, *shape)
     opt, path = opt_func([w.requires_grad_()], lr, **settings), [w.detach().clone()]
     with training():

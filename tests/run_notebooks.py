@@ -22,6 +22,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+HEAVY = {'sympy', 'torch._dynamo', 'torch.distributed.tensor'}  # what PyTorch imports only if it must
 LONG = .5  # seconds until a cell is interrupted
 COST = '''
 import resource
@@ -89,9 +90,11 @@ def run_in_fork(path):
         said = dict(error='it ended the process')
         try:
             os.chdir(path.parent)
+            late = HEAVY - {*sys.modules}
             CaptureShell(path=path.parent).execute(path, path, exc_stop=True)
             r = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-            said = dict(cpu=sum(x.ru_utime + x.ru_stime for x in r), peak=r[0].ru_maxrss/1e3)
+            said = dict(cpu=sum(x.ru_utime + x.ru_stime for x in r), peak=r[0].ru_maxrss/1e3,
+                        heavy=sorted(late & {*sys.modules}))
         except Exception: said = dict(error=traceback.format_exc())
         finally:
             os.write(write, json.dumps(said).encode())
