@@ -158,6 +158,7 @@ def measured(args):
         common = sum(memory(p)[0] for p in hub.processes('root'))
     finally: hub.stop()
     steps = {s: sorted(x for t in took.values() for x in t.get(s, [])) for s in STEPS}
+    steps = {s: x for s, x in steps.items() if x}
     of = {k: [c[k] for c in costs_of.values()] for k in next(iter(costs_of.values()))}
     clients = resource.getrusage(resource.RUSAGE_SELF)
     return dict(
@@ -169,7 +170,7 @@ def measured(args):
         clients_cpu=clients.ru_utime + clients.ru_stime)
 
 
-def quantile(values, q): return values[min(len(values) - 1, int(q*len(values)))] if values else None
+def quantile(values, q): return values[min(len(values) - 1, int(q*len(values)))]
 
 
 def build(facts): return 'CPU' if '+cpu' in facts['torch'] else 'CUDA'
