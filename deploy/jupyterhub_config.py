@@ -51,13 +51,14 @@ c.Spawner.default_url = '/lab/tree/sgd-course/index.ipynb'
 c.Spawner.args = [  # what was forgotten is ended, so that its memory serves others; files stay
     f'--MappingKernelManager.cull_idle_timeout={HOUR}',
     '--MappingKernelManager.cull_connected=True',
+    '--MappingKernelManager.kernel_info_timeout=300',  # s: a class comes all at once
     # what nobody needs here: to install extensions, and to ask language servers that there are none of
     '--LabApp.extension_manager=readonly', '--ServerApp.jpserver_extensions={"jupyter_lsp": False}']
 c.Spawner.environment = {  # one heap instead of one a thread, and what is free goes back: 25 MB less
     'OMP_NUM_THREADS': str(max(1, int(cores))), 'MALLOC_ARENA_MAX': '1',
     'MALLOC_TRIM_THRESHOLD_': '131072'}
 c.Spawner.mem_limit, c.Spawner.cpu_limit = memory, cores
-c.Spawner.start_timeout = c.Spawner.http_timeout = 300  # s: a class comes all at once
+c.Spawner.start_timeout = c.Spawner.http_timeout = 300
 c.JupyterHub.load_roles = [dict(
     name='cull', services=['cull'], scopes=['list:users', 'read:users:activity', 'read:servers',
                                             'delete:servers'])]

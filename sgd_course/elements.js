@@ -12,11 +12,12 @@ const write = (e, text) => { if (e.textContent !== text) e.textContent = text; }
 // Does `work` at first at once, then after the next picture: that need not wait until words are
 // laid out
 const afterPicture = work => {
-  let waiting = null;
+  let begun = false, waiting = false;
   return () => {
-    if (waiting === null) work();
+    if (!begun) work();
     else if (!waiting) requestAnimationFrame(() => setTimeout(() => { waiting = false; work(); }));
-    waiting = waiting !== null;
+    waiting = begun;
+    begun = true;
   };
 };
 

@@ -96,7 +96,7 @@ function render({ model, el }) {
   function row(a) {
     const range = control("input", { type: "range", min: 0, max: sizes[a] - 1, step: 1 });
     const play = control("button", { type: "button" });
-    const element = make("div", { className: "sgd-row" },
+    const element = make("div", { className: "sgd-row", hidden: sizes[a] < 2 },
                          make("label", {}, make("span", { textContent: labels[a] }), range));
     range.addEventListener("input", () => { stop(); go(a, stops[a][+range.value]); });
     const number = typeof values[a][0] === "number"

@@ -49,8 +49,8 @@ function paintSecant(canvas, { xlim, ylim, line }, s, tones) {
     Object.assign(pen, { textAlign: align, textBaseline: base });
     pen.fillText(words, x, y);
   };
-  if (Math.abs(c[0] - p[0]) > 34) {   // on the other side than the secant
-    const below = c[1] > q[1];
+  if (Math.abs(c[0] - p[0]) > 34) {   // on the other side than the secant, if there is room
+    const below = c[1] > q[1] ? c[1] < b.y + b.height - 24 : c[1] < b.y + 24;
     text("run", (p[0] + c[0]) / 2, c[1] + (below ? 8 : -8), "center", below ? "top" : "bottom");
   }
   if (Math.abs(q[1] - c[1]) > 20) {

@@ -74,7 +74,7 @@ def words(source: str):
 
 def is_check(node) -> bool:
     "Is this an import, or does it only check a claim?"
-    if isinstance(node, ast.For): return all(map(is_check, node.body))
+    if isinstance(node, (ast.For, ast.With)): return all(map(is_check, node.body))
     called = getattr(getattr(node, 'value', None), 'func', None)
     name = getattr(called, 'id', getattr(called, 'attr', ''))
     return isinstance(node, (ast.Import, ast.ImportFrom, ast.Assert)) or name.startswith(('test_', 'assert_'))

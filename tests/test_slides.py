@@ -44,7 +44,7 @@ def test_which_code_is_shown(tmp_path):
     def shown(source, *said): return [(c.cell_type, c.source, c.metadata.slideshow.slide_type)
                                       for c in slides.program(cell(source, *said), media, {})]
     text = {'text/plain': '3'}
-    checks = 'import math\nassert f(1)\nfor k in xs:\n    test_close(k, 1)\n'
+    checks = 'import math\nassert f(1)\nfor k in xs:\n    test_close(k, 1)\nwith a: assert_b(1)\n'
     assert shown(checks) == shown('x = 1') == shown('#| hide\nx', text) == []
     assert shown(checks + 'f(2)', text) == [('code', 'f(2)', '-')]
     assert shown('#| export\ndef f(x): return x') == [('code', 'def f(x): return x', '-')]
