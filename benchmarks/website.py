@@ -80,7 +80,7 @@ def steps_of(page, slider, n=20) -> list:  # ms
     return times[WARM_UP:]
 
 
-def compare_steps(launch, url, rounds=2):
+def compare_steps(launch, url, rounds=6):
     "Print a table: a step on the page and in JupyterLab, a browser each, by turns."
     root = Path(tempfile.mkdtemp(prefix='website'))
     lab, times = Lab(root), dict(page=[], JupyterLab=[])
