@@ -164,6 +164,18 @@ def test_from_a_file_and_without_scripts(site, browser):
         assert first.bounding_box()['height'] > 100
 
 
+def test_on_paper(site, base, browser):
+    "It cannot scroll sideways, and has only what is to be read."
+    with opened(browser, base, viewport=dict(width=720, height=1000)) as page:
+        page.emulate_media(media='print')
+        for name in lessons_of(site):
+            page.goto(base + name)
+            cut = "[...document.querySelectorAll('.highlight pre')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+            assert page.evaluate(cut) == 0, name
+            for what in '.skip-to-content', '.sidebar-drawer', '.toc-drawer':
+                expect(page.locator(what).locator('visible=true')).to_have_count(0)
+
+
 def test_search(base, browser):
     with opened(browser, base) as page:
         page.goto(base + 'search.html?q=saddle')
