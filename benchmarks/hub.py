@@ -26,8 +26,6 @@ import traceback
 from pathlib import Path
 from time import perf_counter
 
-import requests
-
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent/'tests'))
 from room import Hub, Learner, lacking, said, until  # noqa: E402
@@ -53,22 +51,15 @@ class Trouble:
 
     def strike(self):
         for what in ('hub', 'proxy'): self.hub.end(what, signal.SIGKILL)
-        self.killed = set.union(*map(self.kernels, self.struck))
+        self.killed = set.union(*map(self.hub.kernels, self.struck))
         for pid in self.killed: os.kill(pid, signal.SIGKILL)
         for what in ('proxy', 'hub'): self.hub.start(what)
 
-    def kernels(self, name): return {pid for pid, command in self.hub.processes(name).items() if 'ipykernel' in command}
-
     def go_on(self, learner, book):
         "As JupyterLab does: connect again, to the kernel that is there. Gives what was lost beyond those kernels."
-        def answers():
-            try: return learner.api(f'kernels/{learner.kernel}', ok=False).status_code == 200
-            except requests.RequestException: return False
-        until(answers, lambda: f'{learner.name} waits for the server', 120)
         struck = learner.name in self.struck
-        if struck: until(lambda: self.kernels(learner.name) - self.killed, lambda: f'{learner.name} has no kernel', 60)
-        learner.socket.close()
-        learner.connect()
+        if struck: until(lambda: self.hub.kernels(learner.name) - self.killed, lambda: f'{learner.name}: no kernel', 60)
+        learner.reconnect(120)
         if ('NameError' in said(learner.run('x_after'))) != struck: return ['kernel']
         if struck: learner.run_all(book)
         return []

@@ -152,6 +152,8 @@ class Hub:
             except OSError: pass  # it has ended meanwhile
         return found
 
+    def kernels(self, name): return {pid for pid, command in self.processes(name).items() if 'ipykernel' in command}
+
     def _leave_group(self):
         try: self.group.rmdir()
         except OSError: return False
@@ -230,6 +232,15 @@ class Learner:
             f'{self.base.replace("http", "ws", 1)}/api/kernels/{self.kernel}/channels?session_id={self.session}',
             cookie='; '.join(f'{c.name}={c.value}' for c in self.http.cookies if c.path == f'/user/{self.name}/'),
             origin=self.hub.url, timeout=400)
+
+    def reconnect(self, seconds=40):
+        "As JupyterLab does when a connection is lost: to the same kernel, as soon as the server answers."
+        def answers():
+            try: return self.api('kernels', ok=False).status_code == 200
+            except requests.RequestException: return False
+        until(answers, lambda: self.hub.log('hub')[-3000:], seconds)
+        self.socket.close()
+        self.connect()
 
     def send(self, kind, **content):
         header = dict(msg_id=secrets.token_hex(16), msg_type=kind, username='', session=self.session, version='5.3',
