@@ -276,6 +276,17 @@ def a_curve_in_use(browser):
     page.close()
 
 
+def test_a_slider_with_one_position_is_not_shown(browser):
+    e = explore_descent(cubic, [.1, .2], starts=[1.])
+    e.lr, e.lr = .2, .1   # each is drawn when it is asked for
+    page = opened(browser, e)
+    expect(page.get_by_role('slider')).to_have_count(1)
+    expect(page.get_by_role('slider', name='lr')).to_be_visible()
+    expect(page.locator('.sgd-status')).to_contain_text('start = 1')
+    assert page.errors == []
+    page.close()
+
+
 def a_curve_on_a_phone_in_the_dark(browser):
     page = opened(browser, explore_slope(cubic, [1, .5]), dark=True, width=360)
     found = Axe().run(page, context='main').response['violations']
