@@ -131,9 +131,9 @@ class Book:
         return v['data']['text/plain']
 
 
-def axe_violations(book):
-    "What axe-core, the accessibility checker, finds in the outputs of a notebook."
-    found = Axe().run(book.page, context='.jp-OutputArea-output').response['violations']
+def axe_violations(page, context='.jp-OutputArea-output'):
+    "What axe-core, the accessibility checker, finds in a part of a page; an error where there is no such part."
+    found = Axe().run(page, context=context).response['violations']
     return [(v['id'], v['help'], [n['html'][:200] for n in v['nodes']]) for v in found]
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from browser import axe_violations, exported
 from conftest import REPO, run
 from playwright.sync_api import expect
@@ -801,8 +800,7 @@ def test_predictions_in_a_page(browser):
             expect(button(page, 'Show what was right')).to_have_count(0)
             expect(log(page)).to_be_focused()
             for control in page.locator('input, button:visible').all(): expect(control).to_be_disabled()
-            found = Axe().run(page, context='main').response['violations']
-            assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
+            assert axe_violations(page, 'main') == []
             assert page.errors == [] and page.evaluate('document.documentElement.scrollWidth') <= 360
             page.close()
 
@@ -920,7 +918,7 @@ def test_a_learner_in_jupyterlab(open_fresh):
     for theme in 'JupyterLab Light', 'JupyterLab Dark':
         page.evaluate('t => jupyterapp.commands.execute("apputils:change-theme", {theme: t})', theme)
         expect(page.locator(f'body[data-jp-theme-name="{theme}"]')).to_be_attached()
-        assert axe_violations(book) == []
+        assert axe_violations(book.page) == []
     page.evaluate('() => jupyterapp.commands.execute("apputils:change-theme", {theme: "JupyterLab Light"})')
     assert [b.get_attribute('aria-label') or b.inner_text() for b in page.locator('.jp-OutputArea button').all()].count('') == 0
 
@@ -984,7 +982,7 @@ def test_asks_in_a_notebook_that_is_opened_again(open_fresh, lab, browser, tmp_p
     outputs = again.page.locator('.jp-Cell-outputArea')
     for part in SAID: expect(outputs.filter(has_text=part).get_by_text(part)).to_be_visible(timeout=30_000)
     expect(again.page.get_by_text('model not found').locator('visible=true')).to_have_count(0)
-    assert axe_violations(again) == []
+    assert axe_violations(again.page) == []
     page = exported(book.path, tmp_path, browser, lab)   # no widget state, no network
     for part in SAID: expect(page.get_by_text(part).first).to_be_visible()
     assert page.errors == []
@@ -1032,4 +1030,4 @@ def test_one_exercise_of_each_kind(open_fresh):
         expect(right).to_contain_text(f'{ex.name}: correct.')
     marks = json.loads((book.path.parent/PROGRESS).read_text())
     assert len(marks) == len(KINDS) and all(m == dict(tries=2, correct=True) for m in marks.values())
-    assert axe_violations(book) == []
+    assert axe_violations(book.page) == []

@@ -698,11 +698,11 @@ def choose_by_keyboard_alone(sheet):
         assert sheet.el.locator('th, td').all_inner_texts() == sum(m['rows'], [])
         end = time.time() + 30
         while sheet.ask('sheet.sample') != str(k): assert time.time() < end
-    assert axe_violations(sheet) == []
+    assert axe_violations(sheet.page) == []
     sheet.draw(DRAWN['round 3'])
     sheet.agrees('round 3')
     expect(sheet.el.locator(':checked')).to_have_count(0)
-    assert axe_violations(sheet) == []
+    assert axe_violations(sheet.page) == []
 
 
 def ten_messages_a_second(sheet):
@@ -769,7 +769,7 @@ def test_killed_kernel(open_book, lab):
         assert sheet.score() == pytest.approx(score, abs=.6), 'but for the rounding of places on the screen'
     alone = 'Python is busy, or was stopped: answered in this page, with the weights it sent last.'
     expect(sheet.el).to_contain_text(alone, timeout=10_000)
-    assert axe_violations(sheet) == []
+    assert axe_violations(sheet.page) == []
     other.draw(DRAWN['plain 7'])
     expect(other.words).to_have_text('No answer', timeout=10_000)
     expect(other.el).to_contain_text('Python is busy, or was stopped (then run this cell again)')

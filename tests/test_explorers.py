@@ -8,8 +8,7 @@ from collections import Counter
 import numpy
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
-from browser import shown
+from browser import axe_violations, shown
 from conftest import REPO, offline_env, run
 from playwright.sync_api import expect
 from test_surface import RENDER, STATE, opened, settled, state_of
@@ -270,8 +269,7 @@ def a_curve_in_use(browser):
     page.mouse.move(at(-1.18), up(0))
     page.mouse.up()
     agrees(page, cubic, .3, -1.5)
-    found = Axe().run(page, context='main').response['violations']
-    assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
+    assert axe_violations(page, 'main') == []
     assert page.errors == []
     page.close()
 
@@ -289,8 +287,7 @@ def test_a_slider_with_one_position_is_not_shown(browser):
 
 def a_curve_on_a_phone_in_the_dark(browser):
     page = opened(browser, explore_slope(cubic, [1, .5]), dark=True, width=360)
-    found = Axe().run(page, context='main').response['violations']
-    assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
+    assert axe_violations(page, 'main') == []
     assert page.evaluate('document.documentElement.scrollWidth') <= 360
     point, cdp = page.locator('.sgd-map'), page.context.new_cdp_session(page)
     r = point.bounding_box()
@@ -334,7 +331,7 @@ def test_in_jupyter(open_book):
         book.until('e._renewals', '[]')
         slide(book, book.explorer(n))
         book.ask('setattr(e, "_on_demand", True)')   # no more pictures: the next one's turn
-    assert Axe().run(book.page, context='.sgd-explore').response['violations'] == []
+    assert axe_violations(book.page, '.sgd-explore') == []
     expect(book.page.locator('.sgd-twin img')).to_have_count(5*len(FLIPBOOKS))
     book.save('<img ', 5*len(FLIPBOOKS))
     assert book.path.stat().st_size < 2_000_000

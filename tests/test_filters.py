@@ -3,8 +3,7 @@ import re
 
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
-from browser import figures_when_opened_again, figures_without_state
+from browser import axe_violations, figures_when_opened_again, figures_without_state
 from conftest import REPO
 from playwright.sync_api import expect
 from test_surface import opened
@@ -128,11 +127,6 @@ def maps_are_those_of_pytorch(browser):
     page.close()
 
 
-def axe(page):
-    found = Axe().run(page, context='main').response['violations']
-    return [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found]
-
-
 def filters_in_use(browser):
     "Mouse, keyboard and touch; the pictures change; from Python; dark and narrow."
     page = opened(browser, e := explore_filters(cnn()))
@@ -140,7 +134,7 @@ def filters_in_use(browser):
     shown = lambda: pictures.evaluate_all('all => all.map(i => i.src)')
     assert page.locator('.sgd-maps figure').count() == 9
     expect(words).to_have_text(re.compile(r'^A 3: filter \d responds most, at the '))
-    assert axe(page) == []
+    assert axe_violations(page, 'main') == []
     before = shown()
     page.get_by_role('radio').first.focus()
     for _ in range(5): page.keyboard.press('ArrowRight')   # to the first 7
@@ -173,7 +167,7 @@ def filters_in_use(browser):
     page.close()
 
     page = opened(browser, explore_filters(cnn()), dark=True, width=360)
-    assert axe(page) == [] and page.evaluate('document.documentElement.scrollWidth') <= 360
+    assert axe_violations(page, 'main') == [] and page.evaluate('document.documentElement.scrollWidth') <= 360
     r, cdp = page.locator('.sgd-paper canvas').bounding_box(), page.context.new_cdp_session(page)
     for kind, points in ('touchStart', [(100, 60)]), ('touchMove', [(100, 200)]), ('touchEnd', []):
         points = [dict(x=r['x'] + x, y=r['y'] + y) for x, y in points]
@@ -200,7 +194,7 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     best = book.ask('e.maps().amax((1, 2)).argmax().item() + 1')
     expect(words).to_have_text(re.compile(f'filter {best} responds most'))
     expect(page.locator('.sgd-twin')).to_be_hidden()
-    assert Axe().run(page, context='.sgd-filters').response['violations'] == []
+    assert axe_violations(page, '.sgd-filters') == []
     book.ask("setattr(e, 'sample', 0)")
     expect(words).to_have_text(re.compile('^A 3: '))
     book.save('<figure', 2)

@@ -5,8 +5,7 @@ from functools import cache
 
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
-from browser import figures_when_opened_again, figures_without_state, with_state
+from browser import axe_violations, figures_when_opened_again, figures_without_state, with_state
 from conftest import REPO
 from playwright.sync_api import expect
 from test_surface import opened
@@ -306,8 +305,7 @@ def text(page, selector): return [' '.join(t.split()) for t in page.locator(sele
 
 
 def no_violations(page):
-    found = Axe().run(page, context='main').response['violations']
-    assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
+    assert axe_violations(page, 'main') == []
 
 
 def a_graph_in_use(browser):
@@ -431,7 +429,7 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     expect(words).to_have_text('result = 1.96. Its gradient is 5.6 for w, 2.8 for b.')
     book.until('{n: round(v, 6) for n, v in e.grads.items()}', "{'w': 5.6, 'b': 2.8}")
     expect(page.locator('.sgd-twin')).to_be_hidden()
-    assert Axe().run(page, context='.sgd-graph').response['violations'] == []
+    assert axe_violations(page, '.sgd-graph') == []
     book.ask("setattr(e, 'b', -1.)")
     expect(words).to_have_text(re.compile('^result = 0.16. '))
 

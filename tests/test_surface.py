@@ -6,8 +6,7 @@ import re
 
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
-from browser import figures_when_opened_again, figures_without_state, with_state
+from browser import axe_violations, figures_when_opened_again, figures_without_state, with_state
 from conftest import REPO
 from playwright.sync_api import expect
 
@@ -383,8 +382,7 @@ def a_map_in_use(browser):
         page.keyboard.press(key)
         expect(page.locator('caption')).to_have_text(re.compile(f'^Step {n}; loss'))
     expect(page.locator('tr').last).to_contain_text('new weight')
-    found = Axe().run(page, context='main').response['violations']
-    assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
+    assert axe_violations(page, 'main') == []
     batch = page.get_by_role('slider', name='batch size')
     expect(batch).to_have_attribute('aria-valuetext', re.compile('^all'))
     page.get_by_label('surface').select_option('curve fit, standardised time')
@@ -406,8 +404,7 @@ def a_map_in_use(browser):
 
 def touch_dark_and_narrow(browser):
     page = opened(browser, explore_surface('two minima', ['Adam', 'SGD']), dark=True, width=360)
-    found = Axe().run(page, context='main').response['violations']
-    assert [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found] == []
+    assert axe_violations(page, 'main') == []
     assert page.evaluate('document.documentElement.scrollWidth') <= 360
     chart, cdp = page.locator('.sgd-map'), page.context.new_cdp_session(page)
     chart.scroll_into_view_if_needed()
@@ -448,7 +445,7 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     end = [float(v) for v in book.ask('e.trajectory()[-1].tolist()').strip('[]').split(',')]
     assert ends(page)[1] == pytest.approx(end, rel=1e-3)
     expect(page.locator('.sgd-twin')).to_be_hidden()
-    assert Axe().run(page, context='.sgd-surface').response['violations'] == []
+    assert axe_violations(page, '.sgd-surface') == []
     book.ask("setattr(e, 'start', [1., 1.])")
     expect(chart).to_have_attribute('aria-label', re.compile('Start at 1, 1;'))
 

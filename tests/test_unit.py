@@ -4,8 +4,7 @@ import re
 
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
-from browser import figures_when_opened_again, figures_without_state, with_state
+from browser import axe_violations, figures_when_opened_again, figures_without_state, with_state
 from conftest import REPO
 from playwright.sync_api import expect
 from test_surface import opened, settled
@@ -226,11 +225,6 @@ def hand_of(page, i=0):
     return math.degrees(math.atan2(y, x)) % 360, math.hypot(x, y), -b/math.hypot(x, y)
 
 
-def axe(page):
-    found = Axe().run(page, context='main').response['violations']
-    return [(v['id'], [n['html'][:200] for n in v['nodes']]) for v in found]
-
-
 def by_mouse(browser):
     "Enclose the disc, as the lesson says; then train."
     page = opened(browser, explore_unit())
@@ -272,7 +266,7 @@ def by_mouse(browser):
     page.get_by_role('button', name='One step').click()
     expect(words).to_have_text(re.compile(f'^After {steps + 1} steps'))
     expect(page.locator('.sgd-curve')).to_have_attribute('aria-label', re.compile(r'from 0\.2[56]\d* to 0\.[01]'))
-    assert axe(page) == []
+    assert axe_violations(page, 'main') == []
     page.get_by_role('button', name='Add a unit').click()
     expect(words).to_have_text(re.compile('^4 units: .*Unit 4 is active'))
     page.get_by_role('radio', name='1').check()
@@ -337,7 +331,7 @@ def by_keyboard(browser):
 
 def touch_dark_and_narrow(browser):
     page = opened(browser, explore_unit(net=BY_HAND), dark=True, width=390)
-    assert axe(page) == []
+    assert axe_violations(page, 'main') == []
     assert page.evaluate('document.documentElement.scrollWidth') <= 390
     page.locator('.sgd-map').scroll_into_view_if_needed()
     place, cdp = place_on(page), page.context.new_cdp_session(page)
@@ -373,7 +367,7 @@ def test_in_jupyterlab(open_book, lab, browser, tmp_path):
     loss = re.search(r'loss ([\d.]+)\d\.', words.inner_text())[1]
     book.until(f'str(e.loss).startswith("{loss}"[:-1])', 'True')
     expect(page.locator('.sgd-twin')).to_be_hidden()
-    assert Axe().run(page, context='.sgd-unit').response['violations'] == []
+    assert axe_violations(page, '.sgd-unit') == []
     book.ask('e.set_params(hand_units([0, 180], [0, 0]))')
     expect(words).to_have_text(re.compile('^2 units: .*Unit 2 is active'))
     page.get_by_role('button', name='Add a unit').click()
