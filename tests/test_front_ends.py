@@ -208,16 +208,14 @@ SEEN = """async () => { const found = {}, book = jupyterapp.shell.currentWidget.
     for (const [i, cell] of book.widgets.entries()) {
         if (cell.model.type !== 'code' || !cell.model.outputs.length) continue;
         const node = cell.outputArea.node, end = performance.now() + 30000;
-        const text = of => of.isConnected ? of.innerText.trim() : '';
-        const pictures = of => [...of.querySelectorAll('img')].filter(img => img.checkVisibility()).length;
-        const blank = () => {  // Markdown is drawn later than a picture that stands above it
-            const each = [...node.querySelectorAll('.jp-OutputArea-output')];
-            return !each.length || each.some(of => !(text(of) || pictures(of))); };
+        const text = () => node.isConnected ? node.innerText.trim() : '';
+        const pictures = () => [...node.querySelectorAll('img')].filter(img => img.checkVisibility()).length;
+        const blank = () => !(text() || pictures()) || node.querySelector('.jp-RenderedMarkdown:empty');  // drawn last
         do {
             await book.scrollToItem(i);
             await new Promise(r => setTimeout(r, 50));
-        } while ((blank() || /Loading widget|drawn/.test(text(node))) && performance.now() < end);
-        found[cell.model.id] = [text(node), pictures(node)];
+        } while ((blank() || /Loading widget|drawn/.test(text())) && performance.now() < end);
+        found[cell.model.id] = [text(), pictures()];
     }
     return found; }"""
 BROKEN = re.compile('Error displaying|model not found|Loading widget|Traceback')
