@@ -24,10 +24,10 @@ from nbclient.exceptions import CellExecutionError
 
 HEAVY = {'sympy', 'torch._dynamo', 'torch.distributed.tensor'}  # what PyTorch imports only if it must
 LONG = .5  # seconds until a cell is interrupted
-COST = '''
-import resource
+COST = f'''
+import resource, sys
 _r = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print(sum(r.ru_utime + r.ru_stime for r in _r), _r[0].ru_maxrss)
+print(sum(r.ru_utime + r.ru_stime for r in _r), _r[0].ru_maxrss, *sorted({HEAVY} & {{*sys.modules}}))
 '''
 
 
@@ -68,15 +68,16 @@ def run(path, torment=False):
     client = (Impatient if torment else NotebookClient)(
         nb, timeout=900, kernel_name='python3', resources=where, record_timing=False)
     if sys.platform != 'win32': nb.cells.append(nbformat.v4.new_code_cell(COST))
-    start, cpu, peak = time.perf_counter(), 0, 0
+    start, cpu, peak, heavy = time.perf_counter(), 0, 0, []
     try: client.execute()
     finally:
         if sys.platform != 'win32':
             said = nb.cells.pop().outputs
-            if said: cpu, peak = map(float, ''.join(o['text'] for o in said).split())  # it may come in pieces
+            if said: cpu, peak, *heavy = ''.join(o['text'] for o in said).split()  # it may come in pieces
         nbformat.write(nb, path)
     # in bytes on a Mac, in kilobytes elsewhere
-    return dict(seconds=time.perf_counter() - start, cpu=cpu, peak=peak/(1e6 if sys.platform == 'darwin' else 1e3))
+    return dict(seconds=time.perf_counter() - start, cpu=float(cpu), heavy=heavy,
+                peak=float(peak)/(1e6 if sys.platform == 'darwin' else 1e3))
 
 
 def run_in_fork(path):

@@ -49,10 +49,16 @@ def test_good_and_missing_benchmark(tmp_path):
     assert load_benchmark(path)['net'].accuracy.tolist() == [.9, .8]
 
 
-def test_command_refuses_an_unknown_entry(monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location('models', REPO/'benchmarks'/'models.py')
+def benchmark(name):
+    "The module of a command."
+    spec = importlib.util.spec_from_file_location(name, REPO/'benchmarks'/f'{name}.py')
     command = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(command)
+    return command
+
+
+def test_command_refuses_an_unknown_entry(monkeypatch, capsys):
+    command = benchmark('models')
     monkeypatch.setattr(sys, 'argv', ['models.py', '--entries', 'net,nets'])
     with pytest.raises(SystemExit) as e: command.main()
     assert e.value.code == 2 and "no entries: ['nets']" in capsys.readouterr().err

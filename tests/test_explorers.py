@@ -84,6 +84,39 @@ def test_drawn_before_it_is_on_the_page_and_after_it_has_left(browser):
         page.close()
 
 
+def test_words_come_after_the_picture(browser):
+    "At first at once, then once for all that has changed until the next picture is drawn."
+    page = browser.new_page()
+    page.add_script_tag(path=REPO/'sgd_course'/'elements.js')
+    found = page.evaluate("""async () => {
+        const said = [];
+        let n = 0;
+        const report = afterPicture(() => said.push(n));
+        for (n of [1, 2, 3]) report();
+        const atOnce = [...said];
+        await new Promise(done => requestAnimationFrame(() => setTimeout(() => setTimeout(done))));
+        return [atOnce, said];
+    }""")
+    assert found == [[1], [1, 3]]
+    page.close()
+
+
+def test_the_benchmark_drags_a_point_where_it_can_go(browser):
+    from test_benchmark import benchmark
+    sliders = benchmark('sliders')
+    case = sliders.PAGES['explore_slope, x']
+    page = opened(browser, explore_slope(lambda x: x**2, [.5]))
+    point = page.locator(case.handle)
+    track = point.evaluate(sliders.TRACK, case.beyond)
+    page.mouse.move(track['x'] + track['width']/2, track['y'])
+    page.mouse.down()
+    for k in (0, 1, 30, case.stops - 2, case.stops - 1):
+        page.mouse.move(track['x'] + track['width']*k/(case.stops - 1), track['y'])
+        settled(page)
+        assert float(point.get_attribute('aria-valuenow')) == pytest.approx(-2 + 4*k/(case.stops - 1), abs=.02)
+    page.close()
+
+
 # --- in Python
 
 def test_the_secant_has_the_slope_that_it_says():
@@ -175,12 +208,32 @@ NUMBERS = """text => {
 }"""
 
 
+LABELS = """text => {
+    const state = (%s)(text), curve = state._curve, found = [];
+    for (const name of ["y", "there", "tangent"]) curve[name] = doubles(curve[name]);
+    const canvas = Object.assign(make("canvas"), { style: "width: 600px; height: 400px" });
+    document.body.append(canvas);
+    let top = null;
+    CanvasRenderingContext2D.prototype.fillText = function (words, x, y) {
+        if (words === "run") top = this.textBaseline === "top" ? y : y - 13;
+    };
+    const { y, height } = boxOf(canvas), up = v => y + (curve.ylim[1] - v) / (curve.ylim[1] - curve.ylim[0]) * height;
+    for (let i = 0; i < curve.xs.length; i++) {
+        const s = secantAt(curve, 0, i);
+        paintSecant(canvas, curve, s, { ink: "#000", path: "#000", spot: "#000" });
+        found.push([top, up(s.y), up(s.y + s.rise), height]);
+    }
+    return found;
+}"""
+
+
 def cubic(x): return x**3/3 - x
 def wave(x): return torch.as_tensor(x, dtype=torch.float64).sin()
 
 
 def test_a_curve_in_a_page(browser):
     every_number_is_python_s(browser)
+    run_is_written_in_the_picture(browser)
     a_curve_in_use(browser)
     a_curve_on_a_phone_in_the_dark(browser)
 
@@ -276,12 +329,35 @@ def a_curve_in_use(browser):
 
 def test_a_slider_with_one_position_is_not_shown(browser):
     e = explore_descent(cubic, [.1, .2], starts=[1.])
+    only_the_rate_is_a_slider(browser, e)
+    e = explore_descent(cubic, [.1, .2], starts=[1., 2.])   # of the other start there is no picture
+    only_the_rate_is_a_slider(browser, e)
+
+
+def only_the_rate_is_a_slider(browser, e):
     e.lr, e.lr = .2, .1   # each is drawn when it is asked for
     page = opened(browser, e)
     expect(page.get_by_role('slider')).to_have_count(1)
     expect(page.get_by_role('slider', name='lr')).to_be_visible()
     expect(page.locator('.sgd-status')).to_contain_text('start = 1')
     assert page.errors == []
+    page.close()
+
+
+def run_is_written_in_the_picture(browser):
+    "Wherever the points are; and on the other side than the secant, if there is room."
+    page = browser.new_page(viewport=dict(width=1000, height=900))
+    for name in 'elements.js', 'chart.js', 'secant.js':
+        text = (REPO/'sgd_course'/name).read_text(encoding='utf-8').replace('export default', '')
+        page.add_script_tag(content=text)
+    for f in (lambda x: x**2), (lambda x: -x**2):
+        found = page.evaluate(LABELS % STATE, state_of(explore_slope(f, [1.])))
+        assert len(found) == 401
+        tops, heights = [top for top, *_ in found], {h for *_, h in found}
+        for top, corner, end, height in found:
+            assert 8 <= top and top + 13 <= 8 + height, 'it is cut off'
+            if 24 < corner - 8 < height - 24: assert (top > corner) == (corner > end)
+        assert {top > corner for top, corner, *_ in found} == {True, False}
     page.close()
 
 

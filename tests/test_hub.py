@@ -204,6 +204,13 @@ class TestHub:
             if status == 403: assert 'The password that you type now' in learner.http.get(f'{hub.url}/hub/login').text
             learner.leave()
 
+    def test_a_server_has_only_what_is_needed(self, hub, ada):
+        "Its options are known to it: it would only warn."
+        assert re.search(r'"extensionManager": \{[^}]*"can_install": false', ada.http.get(f'{ada.base}/lab').text)
+        assert ada.http.get(f'{ada.base}/lsp/status', timeout=60).status_code == 404
+        assert 'kernel_info_timeout=' in ' '.join(hub.processes('ada').values())
+        assert 'not recognized' not in hub.log('hub')
+
     def test_lesson_is_done_and_saved(self, ada):
         from room import said
         assert 'You forgot the 2' in said(ada.run(WRONG)) and 'x_after: correct' in said(ada.run(RIGHT))

@@ -88,6 +88,12 @@ def test_settings_by_column():
         torch.testing.assert_close(together[:, :, k], run_optimizer(Momentum, ravine, [1., 1.], .01, 50, mom=mom))
 
 
+def test_rates_by_column_and_one_setting():
+    together = run_optimizer(Momentum, ravine, [1., 1.], [.001, .01], 50, mom=.5)
+    for k, lr in enumerate((.001, .01)):
+        torch.testing.assert_close(together[:, :, k], run_optimizer(Momentum, ravine, [1., 1.], lr, 50, mom=.5))
+
+
 @pytest.mark.parametrize('opt_func', OURS)
 def test_saved_and_loaded(opt_func):
     def steps(opt, w, n):

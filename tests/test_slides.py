@@ -49,6 +49,8 @@ def test_which_code_is_shown(tmp_path):
     assert shown(checks + 'f(2)', text) == [('code', 'f(2)', '-')]
     assert shown('#| export\ndef f(x): return x') == [('code', 'def f(x): return x', '-')]
     assert shown('def mine(x):\n    raise NotImplementedError\n\ncheck_mine(mine)', text) == [], 'an exercise'
+    mixed = 'for k in xs:\n    f(k)\n    assert k'
+    assert shown(mixed, text) == [('code', mixed, '-')]
     figure = {'text/html': f'<img alt="a" width="20" src="data:image/png;base64,{text64(png())}">'}
     assert shown('plot(f)', figure) == [('code', 'plot(f)', '-'), ('markdown', '```python\nplot(f)\n```', 'notes')]
     first, _ = slides.program(cell('plot(f)', figure), media, {})

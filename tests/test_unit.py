@@ -106,10 +106,11 @@ def test_twin_shows_the_training_from_the_start():
 
 def test_in_a_page(browser):
     page = browser.new_page()
-    for f in ('chart.js', 'network.js'): page.add_script_tag(path=REPO/'sgd_course'/f)
+    for f in ('elements.js', 'chart.js', 'network.js', 'plane.js'): page.add_script_tag(path=REPO/'sgd_course'/f)
     the_page_and_pytorch_compute_the_same(page)
     kinks_are_where_the_units_begin(page)
     words_for_it(page)
+    the_plane_has_the_colours_of_the_probability(page)
     page.close()
 
 
@@ -200,6 +201,29 @@ def words_for_it(page):
     for net, unit, words in WORDS:
         found = page.evaluate('([net, d, unit]) => tell(net, d, measure(net, d), unit)', [lists(net), DATA, unit])
         assert re.match(words, found), found
+
+
+SHADE = """([net, data, reach]) => {
+    const map = Object.assign(document.createElement('canvas'), { width: 400, height: 400 });
+    document.body.append(map);
+    const papers = papersOf(map, data, frameOf(map, reach), '#000');
+    shade(scoresOn(net, reach, GRID), papers);
+    return [GRID, ...papers.picture.data];
+}"""
+
+
+def the_plane_has_the_colours_of_the_probability(page):
+    "From above, as pictures have their rows: blue is the label 1, and there is no colour at a probability of 1/2."
+    net = hand_units([90, 200], [-.5, .3])   # not the same when it is turned or mirrored
+    n, *found = page.evaluate(SHADE, [lists(net), DATA, 1.5])
+    line = torch.linspace(-1.5, 1.5, n).double()
+    at = torch.stack(torch.meshgrid(line, line.flip(0), indexing='xy'), -1).reshape(-1, 2)
+    probability = plane_scores(at, *tensors(lists(net)))[:, 0].sigmoid()
+    rgb, alpha = torch.tensor(found).reshape(-1, 4).split([3, 1], 1)
+    blue = (rgb == torch.tensor([0, 114, 178])).all(1)
+    assert blue.any() and not blue.all() and torch.equal(blue, probability > .5)
+    assert (rgb[~blue] == torch.tensor([213, 94, 0])).all()
+    assert (alpha[:, 0] - 130*(2*probability - 1).abs()).abs().max() <= 1
 
 
 REACH = 1.1*X.abs().max().item()

@@ -172,7 +172,8 @@ def test_on_paper(site, base, browser):
             page.goto(base + name)
             cut = "[...document.querySelectorAll('.highlight pre')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
             assert page.evaluate(cut) == 0, name
-            for what in '.skip-to-content', '.sidebar-drawer', '.toc-drawer':
+            wake(page)
+            for what in '.skip-to-content', '.sidebar-drawer', '.toc-drawer', '.sgd-place button':
                 expect(page.locator(what).locator('visible=true')).to_have_count(0)
 
 
