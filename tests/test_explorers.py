@@ -353,7 +353,6 @@ def run_is_written_in_the_picture(browser):
     for f in (lambda x: x**2), (lambda x: -x**2):
         found = page.evaluate(LABELS % STATE, state_of(explore_slope(f, [1.])))
         assert len(found) == 401
-        tops, heights = [top for top, *_ in found], {h for *_, h in found}
         for top, corner, end, height in found:
             assert 8 <= top and top + 13 <= 8 + height, 'it is cut off'
             if 24 < corner - 8 < height - 24: assert (top > corner) == (corner > end)
