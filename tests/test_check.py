@@ -318,6 +318,9 @@ def test_an_endless_loop_is_stopped_in_any_thread(monkeypatch, capsys):
         t.join(120)
     assert ['stopped after 0.1 seconds of computing' in r.message for r in found] == [True]*3
     assert found[0].rows['input'].startswith('x = tensor([1, 1, 1])') and found[2].rows['input'] != found[0].rows['input']
+    for _ in range(1200):
+        if threading.active_count() == before: break
+        time.sleep(.05)
     assert threading.active_count() == before and capsys.readouterr().err == ''
 
 
@@ -634,8 +637,8 @@ def test_a_mark_waits_for_its_turn():
     other = threading.Thread(target=hold)
     other.start()
     held.wait(60)
-    threading.Timer(.3, free.set).start()
     start = time.monotonic()
+    threading.Timer(.3, free.set).start()
     check._mark('a', True)
     other.join()
     assert time.monotonic() - start > .25 and saved()['a']['correct']

@@ -804,6 +804,7 @@ def test_saved_notebook(open_book, lab, browser, tmp_path):
     (tmp_path/'live.ipynb').write_text(json.dumps(saved))
 
     page = exported(tmp_path/'live.ipynb', tmp_path, browser, lab)
+    expect(page.locator('.sgd-draw')).to_have_count(2)
     live, other = page.locator('.sgd-draw').all()
     for k in (0, 9):
         live.get_by_role('radio').nth(k).check()

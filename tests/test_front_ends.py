@@ -148,7 +148,7 @@ def test_unit_in_firefox(firefox, tmp_path):
     for key in ('2', *['\uE012']*12, '3', *['\uE015']*19): firefox.press(key)   # to the left, down
     firefox.until(lambda: words().startswith('3 units: all points right'))
     firefox.evaluate('() => document.querySelector(".sgd-acts button").click()')
-    assert firefox.until(lambda: re.match(r'After \d\d steps, 3 units: all points right', words()))
+    assert firefox.until(lambda: re.match(r'After \d\d+ steps, 3 units: all points right', words()))
 
 
 @pytest.mark.browser

@@ -114,6 +114,8 @@ def walk(page):
     while True:
         found = alive(page)
         page.wait_for_timeout(150 if found else 20)   # in which a widget finds its size
+        page.evaluate('''async () => { for (let k = 0; k < 3; k++)
+            await new Promise(done => requestAnimationFrame(() => setTimeout(done))); }''')
         seen = page.evaluate(SEEN)
         assert seen['outside'] == [], (page.url, seen)
         assert seen['least'] >= 10, (page.url, seen)
