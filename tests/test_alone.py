@@ -170,12 +170,12 @@ def test_in_jupyterlab_from_the_state_that_was_saved(front, kind, lab, saved):
     path = lab.root/'nb'/f'saved-{kind}.ipynb'
     path.write_bytes(saved.read_bytes())
     run(sys.executable, '-m', 'jupyter', 'trust', path, env=lab.env)   # as what was saved in this JupyterLab is
-    for again in range(4):   # on a busy machine, JupyterLab does not always find the widgets' state at first
+    for again in range(7):   # on a busy machine, JupyterLab does not always find the state of all widgets at first
         opened(front, lab, path)
         with suppress(AssertionError):
-            front.until(lambda: found(front, 0), 20)
+            for n in range(len(WIDGETS)): front.until(lambda: found(front, n), 20)
             break
-    for n in range(len(WIDGETS)): front.until(lambda: found(front, n))
+    else: raise AssertionError('there is a widget without its state each time')
     kill(front, lab, path)
     all_answer(front, kind)
 
