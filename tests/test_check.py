@@ -302,6 +302,13 @@ def test_answers_that_are_classes_or_draw_random_numbers():
     assert torch.equal(torch.get_rng_state(), state), 'the random numbers of the learner are left alone'
 
 
+def wait_for_threads(n):
+    "Until there are no more than before, for a minute."
+    for _ in range(1200):
+        if threading.active_count() == n: break
+        time.sleep(.05)
+
+
 def test_an_endless_loop_is_stopped_in_any_thread(monkeypatch, capsys):
     monkeypatch.setattr(check, 'SECONDS', .1)
     before, found = threading.active_count(), []
@@ -318,9 +325,7 @@ def test_an_endless_loop_is_stopped_in_any_thread(monkeypatch, capsys):
         t.join(120)
     assert ['stopped after 0.1 seconds of computing' in r.message for r in found] == [True]*3
     assert found[0].rows['input'].startswith('x = tensor([1, 1, 1])') and found[2].rows['input'] != found[0].rows['input']
-    for _ in range(1200):
-        if threading.active_count() == before: break
-        time.sleep(.05)
+    wait_for_threads(before)
     assert threading.active_count() == before and capsys.readouterr().err == ''
 
 
@@ -329,9 +334,7 @@ def test_the_learner_can_interrupt():
     before = threading.active_count()
     threading.Timer(.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt): exercise()(loops)
-    for _ in range(1200):
-        if threading.active_count() == before: break
-        time.sleep(.05)
+    wait_for_threads(before)
     assert threading.active_count() == before and os.listdir() == []
 
 
